@@ -1,0 +1,1 @@
+"""The way in and out: OSC, MIDI, files, the command line. It knows the engine; nothing knows it."""

@@ -1,0 +1,158 @@
+"""What the user settled beforehand: the config file, and the options of a running engine.
+
+A command's options win over the config file, which wins over the defaults here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import platformdirs
+from msgspec import Meta
+
+from engine import presets
+from engine.toml import Source
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+MidiApi = Literal["auto", "alsa", "jack", "coremidi", "winmm"]
+ClockSource = Literal["auto", "internal", "osc", "midi", "link", "plugin"]
+Device = Literal["auto", "cpu", "cuda"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Osc:
+    """Where the OSC servers listen."""
+
+    host: str = "127.0.0.1"
+    port: Port = 9700
+    token: str = ""
+    """What clients must send in ``hello`` where ``host`` is not a loopback address."""
+
+
+@dataclass(frozen=True, slots=True)
+class MidiPorts:
+    """Which MIDI ports to open; empty names mean ``Sideman In`` and ``Sideman Out``."""
+
+    input: str = ""
+    output: str = ""
+    api: MidiApi = "auto"
+    enabled: bool = True
+    control_channel: Annotated[int, Meta(ge=1, le=16)] = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The web page beside the engine."""
+
+    port: Port = 9780
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Folders and files; ``~`` stands for the home folder."""
+
+    sessions: str = ""
+    """Where sessions are kept; empty for the user's data folder."""
+    allowed: tuple[str, ...] = ()
+    """Folders besides the session's that clients may load files from."""
+    soundfont: str = ""
+    """A SoundFont (``.sf2`` or ``.sf3``) instead of the one that is found."""
+
+    @property
+    def allowed_folders(self) -> tuple[Path, ...]:
+        """``allowed`` as absolute paths."""
+        return tuple(Path(folder).expanduser().resolve() for folder in self.allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The config file, table by table."""
+
+    preset: str = presets.DEFAULT
+    device: Device = "auto"
+    clock: ClockSource = "auto"
+    log_level: LogLevel = "info"
+    osc: Osc = Osc()
+    midi: MidiPorts = MidiPorts()
+    panel: Panel = Panel()
+    files: Files = Files()
+    triggers: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, float] = field(default_factory=dict)
+    """Starting values of what ``/sideman/set`` can set."""
+
+
+def default_file() -> Path:
+    """The config file that is read where ``--config`` names none."""
+    return platformdirs.user_config_path("sideman", appauthor=False) / "config.toml"
+
+
+def default_sessions() -> Path:
+    """Where sessions are kept where neither the command line nor the config file says."""
+    return platformdirs.user_data_path("sideman", appauthor=False) / "sessions"
+
+
+def load(file: Path | None = None) -> Config:
+    """The config in ``file``, which must then exist, or the user's own where there is one.
+
+    Raises ``bad-file`` with file, line and the nearest known key.
+    """
+    if file is None:
+        file = default_file()
+        if not file.is_file():
+            return Config()
+    source = Source.read(file)
+    config = source.convert(Config)
+    presets.check_triggers(source, config.triggers)
+    return config
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What ``sideman serve`` runs with, after command line and config file are merged."""
+
+    osc_host: str = "127.0.0.1"
+    osc_port: int = 9700
+    midi_in: str | None = None
+    midi_out: str | None = None
+    no_midi: bool = False
+    midi_api: MidiApi = "auto"
+    clock: ClockSource = "auto"
+    preset: str = presets.DEFAULT
+    device: Device = "auto"
+    panel_port: int = 9780
+    no_panel: bool = False
+    sessions: Path | None = None
+    """The folder of sessions, whose newest is taken up again; None for a new session in
+    :func:`default_sessions`."""
+    new_session: bool = False
+    """Begin a new session even where ``sessions`` holds one."""
+    config: Config = field(default_factory=Config)
+    log_level: LogLevel = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueOptions:
+    """What ``sideman continue`` makes; None where the preset decides."""
+
+    input: Path | None
+    output: Path
+    bars: int | None = None
+    preset: str = presets.DEFAULT
+    model: str | None = None
+    adapter: str | None = None
+    prompt: str | None = None
+    seed: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    chords: str | None = None
+    key: str | None = None
+    program: int | None = None
+    variations: int = 1
+    bpm: float | None = None
+    append: bool = False
+    device: Device = "auto"
+    config: Config = field(default_factory=Config)
