@@ -6,6 +6,7 @@ A command's options win over the config file, which wins over the defaults here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,7 +14,8 @@ import platformdirs
 from msgspec import Meta
 
 from engine import presets
-from engine.toml import Source
+from engine.messages.parameters import PARAMETERS
+from engine.toml import Source, nearest
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 MidiApi = Literal["auto", "alsa", "jack", "coremidi", "winmm"]
@@ -81,7 +83,7 @@ class Config:
     panel: Panel = Panel()
     files: Files = Files()
     triggers: dict[str, str] = field(default_factory=dict)
-    parameters: dict[str, float] = field(default_factory=dict)
+    parameters: dict[str, float | str | bool] = field(default_factory=dict)
     """Starting values of what ``/sideman/set`` can set."""
 
 
@@ -107,7 +109,15 @@ def load(file: Path | None = None) -> Config:
     source = Source.read(file)
     config = source.convert(Config)
     presets.check_triggers(source, config.triggers)
+    for name, value in config.parameters.items():
+        source.check(("parameters", name), partial(_check_parameter, name, value))
     return config
+
+
+def _check_parameter(name: str, value: float | str | bool) -> None:
+    if name not in PARAMETERS:
+        raise ValueError(f"unknown key; the nearest known key is {nearest(name, [*PARAMETERS])!r}")
+    PARAMETERS[name].check(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,21 +7,25 @@ open. The files ship in ``presets/``; a file of the same name in the user's fold
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
 from msgspec import Meta
 
+from engine import chords, keys
 from engine.errors import Code, SidemanError
+from engine.instruments import find_program
+from engine.messages.keys import MOST_BARS
 from engine.toml import Source, nearest
 from engine.triggers import Action, Trigger
 
 DEFAULT = "trio"
 """The preset of an engine that was told none."""
 
+Bars = Annotated[int, Meta(ge=1, le=MOST_BARS)]
 Pitch = Annotated[int, Meta(ge=0, le=127)]
 Channel = Annotated[int, Meta(ge=1, le=16)]
 Factor = Annotated[float, Meta(gt=0, le=4)]
@@ -31,7 +35,7 @@ Factor = Annotated[float, Meta(gt=0, le=4)]
 class Sampling:
     """How the next token is drawn from the model's logits."""
 
-    temperature: Annotated[float, Meta(ge=0, le=4)] = 0.95
+    temperature: Annotated[float, Meta(ge=0, le=2)] = 0.95
     """Logits are divided by it; 0 always takes the likeliest."""
     top_p: Annotated[float, Meta(gt=0, le=1)] = 0.95
     """The smallest set of tokens that together are this likely stays in."""
@@ -55,30 +59,42 @@ class Midi:
 
     programs: tuple[int | str, ...] = ()
     """General MIDI programs (0 to 127), their names, or ``"drums"``; empty for the track's own."""
-    bars: Annotated[int, Meta(ge=1, le=64)] = 4
+    bars: Bars = 4
     polyphony: Annotated[int, Meta(ge=1, le=64)] | None = None
     """Notes that may sound at once."""
-    density: Annotated[float, Meta(ge=0, le=16)] | None = None
+    density: Annotated[float, Meta(gt=0, le=16)] | None = None
     """Notes to the beat."""
     low: Pitch = 0
     high: Pitch = 127
     key: str | None = None
     chords: str | None = None
     """The chart that is played where the request brings none."""
+    chord_share: Annotated[float, Meta(ge=0, le=1)] = 0.7
+    """Least share of chord tones where chords are given."""
     begins: bool = False
     """May begin by itself, on a track where nothing was played yet."""
     role: str = ""
-    call: Annotated[int, Meta(ge=0, le=64)] = 0
+    call: Annotated[int, Meta(ge=0, le=MOST_BARS)] = 0
     """Call and response: bars of the phrase that is answered by ``bars`` bars; 0 for none."""
     channels: dict[str, Channel] = field(default_factory=dict)
     """MIDI channel for each program, named as in ``programs``."""
+
+    @property
+    def program_numbers(self) -> tuple[int, ...]:
+        """``programs`` as numbers, drums as -1."""
+        return tuple(find_program(str(program)) for program in self.programs)
+
+    @property
+    def channel_of(self) -> dict[int, int]:
+        """``channels`` by program number, drums as -1."""
+        return {find_program(name): channel for name, channel in self.channels.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Audio:
     """What an audio take holds where the request leaves it open."""
 
-    bars: Annotated[int, Meta(ge=1, le=64)] = 4
+    bars: Bars = 4
     prompt: str = ""
     guidance: Annotated[float, Meta(ge=1, le=20)] = 3.0
     """Scale of classifier-free guidance; 1 for none."""
@@ -150,8 +166,16 @@ def _is_name(text: str) -> bool:
 
 def _preset(source: Source, name: str) -> Preset:
     preset = source.convert(Preset)
-    if preset.midi.low > preset.midi.high:
-        raise source.error(("midi", "low"), "midi.low is above midi.high")
+    midi = preset.midi
+    if midi.low > midi.high:
+        raise source.error(("midi", "low"), f"low {midi.low} lies above high {midi.high}")
+    for key, meaning in (
+        ("programs", lambda: midi.program_numbers),
+        ("channels", lambda: midi.channel_of),
+        ("key", lambda: midi.key is None or keys.parse(midi.key)),
+        ("chords", lambda: midi.chords is None or chords.parse(midi.chords)),
+    ):
+        source.check(("midi", key), meaning)
     check_triggers(source, preset.triggers)
     object.__setattr__(preset, "name", name)
     return preset
@@ -160,12 +184,5 @@ def _preset(source: Source, name: str) -> Preset:
 def check_triggers(source: Source, triggers: dict[str, str]) -> None:
     """Refuse a ``[triggers]`` table with a key or an action that does not parse."""
     for key, action in triggers.items():
-        _checked(source, key, Trigger.parse, key)
-        _checked(source, key, Action.parse, action)
-
-
-def _checked(source: Source, key: str, parse: Callable[[str], object], text: str) -> None:
-    try:
-        parse(text)
-    except ValueError as problem:
-        raise source.error(("triggers", key), str(problem)) from None
+        source.check(("triggers", key), partial(Trigger.parse, key))
+        source.check(("triggers", key), partial(Action.parse, action))

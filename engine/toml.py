@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -45,7 +45,7 @@ class Source:
             if path.stat().st_size > LARGEST_BYTES:
                 raise SidemanError(
                     Code.BAD_FILE,
-                    f"{path}: over {LARGEST_BYTES} bytes, so it is another kind of file",
+                    f"{path}: over {LARGEST_BYTES} bytes; is it the right file?",
                 )
             return cls(path.read_text(encoding="utf-8"), str(path))
         except OSError as problem:
@@ -87,6 +87,13 @@ class Source:
             text, _, path = str(problem).partition(" - at ")
             keys = tuple(re.findall(r"\.(\w+)", path))
             raise self.error(keys, f"{'.'.join(keys)}: {_plain(text)}".lstrip(": ")) from None
+
+    def check(self, keys: Keys, meaning: Callable[[], object]) -> None:
+        """Call ``meaning``; what it raises about its value becomes an error at ``keys``."""
+        try:
+            meaning()
+        except (ValueError, SidemanError) as problem:
+            raise self.error(keys, f"{'.'.join(keys)}: {problem}") from None
 
     def _refuse_unknown(self, kind: type) -> None:
         known = list(_known(kind))

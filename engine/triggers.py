@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from engine.messages.parameters import PARAMETERS
 from engine.toml import nearest
 
 
@@ -69,31 +70,24 @@ class Argument(StrEnum):
     RANGE = "LOW..HIGH"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What an action takes, and for ranges the bounds of both ends."""
-
-    argument: Argument
-    low: float = 0.0
-    high: float = 0.0
-
-
-ACTIONS: dict[str, Rule] = {
-    "continue": Rule(Argument.TRACK),
-    "variation": Rule(Argument.TRACK),
-    "accompany": Rule(Argument.TRACK),
-    "undo": Rule(Argument.TRACK),
-    "redo": Rule(Argument.TRACK),
-    "keep": Rule(Argument.TRACK),
-    "discard": Rule(Argument.TRACK),
-    "cancel": Rule(Argument.NOTHING),
-    "panic": Rule(Argument.NOTHING),
-    "preset": Rule(Argument.NAME),
-    "temperature": Rule(Argument.RANGE, 0.0, 4.0),
-    "top_p": Rule(Argument.RANGE, 0.0, 1.0),
-    "density": Rule(Argument.RANGE, 0.0, 16.0),
-    "bars": Rule(Argument.RANGE, 1.0, 64.0),
+ACTIONS: dict[str, Argument] = {
+    "continue": Argument.TRACK,
+    "variation": Argument.TRACK,
+    "accompany": Argument.TRACK,
+    "undo": Argument.TRACK,
+    "redo": Argument.TRACK,
+    "keep": Argument.TRACK,
+    "discard": Argument.TRACK,
+    "cancel": Argument.NOTHING,
+    "panic": Argument.NOTHING,
+    "preset": Argument.NAME,
+    **{
+        name: Argument.RANGE
+        for name, parameter in PARAMETERS.items()
+        if parameter.writable and parameter.arg.kind in ("int", "float") and name != "seed"
+    },
 }
+"""Every action and its argument; each parameter that is a number can be moved by a controller."""
 
 _NUMBER = r"\d+(?:\.\d+)?"
 
@@ -115,8 +109,8 @@ class Action:
         if name not in ACTIONS:
             guess = nearest(name, list(ACTIONS))
             raise ValueError(f"there is no action {name!r}; the nearest is {guess!r}")
-        rule = ACTIONS[name]
-        match rule.argument:
+        argument = ACTIONS[name]
+        match argument:
             case Argument.NOTHING if not rest:
                 return cls(name)
             case Argument.TRACK:
@@ -124,17 +118,19 @@ class Action:
             case Argument.NAME if rest:
                 return cls(name, preset=rest)
             case Argument.RANGE:
-                return cls(name, range=_range(text, rest, rule))
-        raise ValueError(f"{text!r} is not {f'{name} {rule.argument}'.strip()!r}")
+                return cls(name, range=_range(name, rest))
+        raise ValueError(f"{text!r} is not {f'{name} {argument}'.strip()!r}")
 
 
-def _range(text: str, rest: str, rule: Rule) -> Range:
+def _range(name: str, rest: str) -> Range:
     found = re.fullmatch(rf"({_NUMBER})(?:\s*\.\.\s*({_NUMBER}))?", rest)
     if not found:
-        raise ValueError(f"{text!r} wants LOW..HIGH or one number, such as '0.6..1.4'")
+        raise ValueError(f"{name!r} wants LOW..HIGH or one number, such as '0.6..1.4'")
     low = float(found[1])
     high = float(found[2]) if found[2] else low
     for end in (low, high):
-        if not rule.low <= end <= rule.high:
-            raise ValueError(f"{end:g} in {text!r} is outside {rule.low:g} to {rule.high:g}")
+        try:
+            PARAMETERS[name].arg.check(end)
+        except ValueError as problem:
+            raise ValueError(f"{name} {problem}") from None
     return Range(low, high)
