@@ -1,0 +1,56 @@
+"""Recipes of the models that ship, as TOML, and their reader."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import Code, SidemanError
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A folder of MIDI files, what it may be used for, and how much of it the model hears."""
+
+    name: str
+    licence: str
+    notice: str
+    source: str
+    weight: float
+    """Share of the training tokens; 0 keeps the whole collection out of training."""
+
+    heldout: int
+    """Pieces kept apart for evaluation (at least; works are kept apart whole)."""
+
+    work: str = ""
+    """A pattern whose match in a file's path names its work, so that movements and versions of one
+    work stay on one side of the split. Without it each file is a work."""
+
+    exclude: tuple[str, ...] = ()
+    """File names that are not used at all."""
+
+    reason: str = ""
+    """Why those are not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The data of one model."""
+
+    name: str
+    licence: str
+    collections: tuple[Collection, ...]
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe. Raises ``bad-file`` with the file's name for anything that is not one."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        collections = tuple(
+            Collection(**{**entry, "exclude": tuple(entry.get("exclude", ()))})
+            for entry in table["collection"]
+        )
+        return Recipe(table["name"], table["licence"], collections)
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise SidemanError(Code.BAD_FILE, f"{path}: not a training recipe: {error}") from error
