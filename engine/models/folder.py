@@ -1,0 +1,245 @@
+"""A model folder: ``model.json``, read strictly, and the weights that it vouches for.
+
+Weights are safetensors (https://huggingface.co/docs/safetensors, "Format"): 8 bytes with the length
+of a JSON header, the header, and the tensors without gaps. The reader takes nothing on trust: the
+caller says which tensors there must be, and no more bytes are read than these need.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import Code, SidemanError
+
+FORMAT = 1
+"""The version of the folder's format that this engine reads."""
+
+MODEL_JSON = "model.json"
+MAX_JSON = 1 << 20
+MAX_HEADER = 1 << 20
+MAX_WEIGHTS = 4 << 30
+"""Bytes; the largest weights file that is opened at all."""
+
+BYTES = {"F32": 4, "F16": 2, "BF16": 2}
+"""Storage types of weights, by their safetensors name, and bytes per number."""
+
+DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+"""What ``model.json`` calls them."""
+
+
+class Tokenizer(msgspec.Struct, frozen=True):
+    """How notes become tokens."""
+
+    library: str
+    algo: str
+    file: str
+
+
+class Weights(msgspec.Struct, frozen=True):
+    """The weights file, its SHA-256 in hex and its storage type."""
+
+    file: str
+    sha256: str
+    dtype: str = "float32"
+
+
+class TrainingData(msgspec.Struct, frozen=True):
+    """One source that the model learned from."""
+
+    name: str
+    licence: str
+    notice: str = ""
+
+
+class ModelInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``model.json`` says about a model."""
+
+    format: int
+    name: str
+    family: str
+    kind: str
+    architecture: str
+    sizes: dict[str, int]
+    weights: Weights
+    tokenizer: Tokenizer | None = None
+    meters: tuple[str, ...] = ()
+    licence: str = ""
+    training_data: tuple[TrainingData, ...] = ()
+    date: str = ""
+    metrics: dict[str, Any] = {}
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    """One tensor of a safetensors header."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data_offsets: tuple[int, int]
+
+
+def bad_file(path: Path, what: str) -> SidemanError:
+    """The error of every file that is not what it must be."""
+    return SidemanError(Code.BAD_FILE, f"{path.name}: {what}")
+
+
+def read_info(folder: Path) -> ModelInfo:
+    """Read and check ``folder/model.json``.
+
+    Raises ``unknown-model`` where folder or file are missing, ``bad-file`` for anything else.
+    """
+    path = folder / MODEL_JSON
+    if not path.is_file():
+        raise SidemanError(Code.UNKNOWN_MODEL, f"no model at {folder}: it has no {MODEL_JSON}")
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_JSON + 1)
+    except OSError as error:
+        raise bad_file(path, f"cannot be read: {error.strerror}") from error
+    if len(text) > MAX_JSON:
+        raise bad_file(path, f"larger than {MAX_JSON} bytes, which no description needs")
+    try:
+        version = msgspec.json.decode(text, type=dict[str, msgspec.Raw]).get("format")
+        if version is None or bytes(version) != str(FORMAT).encode():
+            said = "no format" if version is None else f"format {bytes(version)[:20].decode()}"
+            raise bad_file(path, f"has {said}, and this version reads format {FORMAT}")
+        return msgspec.json.decode(text, type=ModelInfo)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise bad_file(path, f"not a model description: {error}") from error
+
+
+def member(folder: Path, name: str) -> Path:
+    """The file called ``name`` inside ``folder``.
+
+    Raises ``bad-file`` for names with folders in them, links, and what is missing or no plain file.
+    """
+    plain = PurePosixPath(name).name == name and "\\" not in name and ":" not in name
+    if not plain or not name.isprintable():
+        raise bad_file(folder / MODEL_JSON, f"'{name[:60]}' is not a plain file name")
+    path = folder / name
+    if path.is_symlink():
+        raise bad_file(path, "is a link, and a model's files must be in its folder")
+    if not path.is_file():
+        raise bad_file(path, f"is missing from the model folder {folder}")
+    return path
+
+
+def read_weights(
+    folder: Path, info: ModelInfo, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, NDArray[np.float32]]:
+    """The tensors of ``info``'s weights file as float32, exactly those that ``shapes`` names.
+
+    Raises ``bad-file`` where names, shapes, storage type, size or SHA-256 are not the expected
+    ones. The length of the file is compared before anything is read.
+    """
+    path = member(folder, info.weights.file)
+    if (dtype := DTYPES.get(info.weights.dtype)) is None:
+        known = ", ".join(DTYPES)
+        raise bad_file(folder / MODEL_JSON, f"weights are {known}, not {info.weights.dtype[:20]!r}")
+    body = BYTES[dtype] * sum(prod(shape) for shape in shapes.values())
+    if body > MAX_WEIGHTS:
+        raise bad_file(folder / MODEL_JSON, f"'sizes' ask for {body} bytes of weights: too many")
+    size = path.stat().st_size
+    if not body < size <= 8 + MAX_HEADER + body:
+        raise bad_file(path, f"has {size} bytes where 'sizes' in {MODEL_JSON} ask for {body}")
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != info.weights.sha256.lower():
+        raise bad_file(path, f"is not the file that {MODEL_JSON} describes (SHA-256 differs)")
+    header = int.from_bytes(data[:8], "little")
+    if header > MAX_HEADER or 8 + header + body != len(data):
+        raise bad_file(path, "header and tensors do not fill the file: truncated or damaged")
+    entries = _entries(path, data[8 : 8 + header])
+    _compare(path, entries, shapes, dtype)
+    start = 8 + header
+    return {
+        name: _float32(data, start + entry.data_offsets[0], entry)
+        for name, entry in entries.items()
+    }
+
+
+def _entries(path: Path, header: bytes) -> dict[str, _Entry]:
+    try:
+        raw = msgspec.json.decode(header, type=dict[str, msgspec.Raw])
+        raw.pop("__metadata__", None)
+        return {name: msgspec.json.decode(entry, type=_Entry) for name, entry in raw.items()}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise bad_file(path, f"not a safetensors file: {error}") from error
+
+
+def _compare(
+    path: Path,
+    entries: Mapping[str, _Entry],
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: str,
+) -> None:
+    """Check names, shapes and types, and that the tensors lie end to end from 0."""
+    if lacking := sorted(shapes.keys() - entries.keys()):
+        raise bad_file(path, f"lacks {len(lacking)} tensors, the first is {lacking[0]}")
+    if surplus := sorted(entries.keys() - shapes.keys()):
+        raise bad_file(path, f"has {len(surplus)} tensors too many: {surplus[0][:60]}")
+    end = 0
+    for name, entry in sorted(entries.items(), key=lambda item: item[1].data_offsets):
+        if entry.shape != shapes[name]:
+            raise bad_file(path, f"{name} is {list(entry.shape)}, not {list(shapes[name])}")
+        if entry.dtype != dtype:
+            raise bad_file(path, f"{name} is stored as {entry.dtype[:8]}, not {dtype}")
+        if entry.data_offsets != (end, end + BYTES[dtype] * prod(entry.shape)):
+            raise bad_file(path, f"{name} does not lie where it must: damaged")
+        end = entry.data_offsets[1]
+
+
+def _float32(data: bytes, start: int, entry: _Entry) -> NDArray[np.float32]:
+    count = prod(entry.shape)
+    if entry.dtype == "BF16":
+        wide = np.frombuffer(data, "<u2", count, start).astype(np.uint32) << np.uint32(16)
+        return wide.view(np.float32).reshape(entry.shape)
+    stored = np.frombuffer(data, {"F32": "<f4", "F16": "<f2"}[entry.dtype], count, start)
+    return cast(NDArray[np.float32], stored.astype(np.float32).reshape(entry.shape))
+
+
+def write_model(
+    folder: Path, info: ModelInfo, weights: Mapping[str, NDArray[np.float32]]
+) -> ModelInfo:
+    """Write ``weights`` and then ``model.json`` into ``folder``, which is made where it is missing.
+
+    File name and storage type are those of ``info.weights``; the SHA-256 is made here, and the
+    returned description has it. The tokenizer's file is the caller's.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    data = _safetensors(weights, DTYPES[info.weights.dtype])
+    (folder / info.weights.file).write_bytes(data)
+    sealed = msgspec.structs.replace(
+        info,
+        weights=msgspec.structs.replace(info.weights, sha256=hashlib.sha256(data).hexdigest()),
+    )
+    text = msgspec.json.format(msgspec.json.encode(sealed), indent=1)
+    (folder / MODEL_JSON).write_bytes(text + b"\n")
+    return sealed
+
+
+def _safetensors(weights: Mapping[str, NDArray[np.float32]], dtype: str) -> bytes:
+    header: dict[str, _Entry] = {}
+    parts, end = [], 0
+    for name, array in weights.items():
+        part = _stored(array, dtype)
+        header[name] = _Entry(dtype, array.shape, (end, end + len(part)))
+        parts.append(part)
+        end += len(part)
+    text = msgspec.json.encode(header)
+    text += b" " * (-len(text) % 8)
+    return b"".join((len(text).to_bytes(8, "little"), text, *parts))
+
+
+def _stored(array: NDArray[np.float32], dtype: str) -> bytes:
+    if dtype == "BF16":
+        bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+        # Round to nearest, ties to even: add half of the last kept digit, less one where it is 0.
+        return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2").tobytes()
+    return array.astype({"F32": "<f4", "F16": "<f2"}[dtype]).tobytes()

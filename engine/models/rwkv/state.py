@@ -1,0 +1,143 @@
+"""What a sequence remembers, and the stream that walks it with whatever runtime is in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.models.base import Snapshot, Tokens
+from engine.models.rwkv.architecture import Sizes
+
+Float = NDArray[np.float32]
+
+
+class State(NamedTuple):
+    """The state of B sequences; float32 in every runtime, laid out as the torch model's."""
+
+    shift: Float
+    """The last token's normed inputs ``[L, 2, B, C]``: time mixing, then channel mixing."""
+    wkv: Float
+    """The matrices S ``[L, B, H, N, N]``, value x key."""
+    logits: Float
+    """``[B, V]`` after the last token."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all three."""
+        return self.shift.nbytes + self.wkv.nbytes + self.logits.nbytes
+
+    def copy(self) -> State:
+        """An independent copy."""
+        return State(self.shift.copy(), self.wkv.copy(), self.logits.copy())
+
+    def assign(self, other: State) -> None:
+        """Take over the values of ``other``, which has the same batch or one sequence."""
+        np.copyto(self.shift, other.shift)
+        np.copyto(self.wkv, other.wkv)
+        np.copyto(self.logits, other.logits)
+
+
+def zero_state(sizes: Sizes, batch: int) -> State:
+    """What sequences start with."""
+    s = sizes
+    return State(
+        np.zeros((s.layers, 2, batch, s.embed), np.float32),
+        np.zeros((s.layers, batch, s.heads, s.head, s.head), np.float32),
+        np.zeros((batch, s.vocab), np.float32),
+    )
+
+
+class Kernel(Protocol):
+    """One way to compute steps, in place. Holds weights only, so threads may share it."""
+
+    def step(self, state: State, tokens: NDArray[np.int32]) -> None:
+        """Advance each sequence by its token ``[B]`` and write its logits."""
+        ...
+
+    def feed(self, state: State, tokens: NDArray[np.int32]) -> None:
+        """Advance all sequences by ``tokens`` ``[T]``, T > 0; logits of the last one only."""
+        ...
+
+
+class RwkvStream:
+    """A `Stream` in main memory.
+
+    Belongs to one thread at a time. ``kernel`` names the best runtime that is ready; the stream
+    changes over to it when it is fed, restored or forked, and never between two steps, so that one
+    take is made by one runtime from its first token to its last.
+    """
+
+    def __init__(self, sizes: Sizes, kernel: Callable[[], Kernel], batch: int) -> None:
+        if batch < 1:
+            raise ValueError(f"a stream has at least one sequence, not {batch}")
+        self._sizes = sizes
+        self._best = kernel
+        self._kernel = kernel()
+        self._state = zero_state(sizes, batch)
+        self._logits = self._state.logits.view()
+        self._logits.flags.writeable = False
+
+    @property
+    def batch(self) -> int:
+        """Sequences side by side."""
+        return len(self._state.logits)
+
+    @property
+    def logits(self) -> Float:
+        """Logits ``[B, V]`` after the last token, read-only; valid until the stream moves."""
+        return self._logits
+
+    def feed(self, tokens: Tokens) -> None:
+        """Advance every sequence by the same ``tokens`` ``[T]``."""
+        checked = self._checked(tokens)
+        self._kernel = self._best()
+        if len(checked):
+            self._kernel.feed(self._state, checked)
+
+    def step(self, tokens: Tokens) -> Float:
+        """Advance each sequence by its own token ``[B]``; the logits are those of `logits`."""
+        checked = self._checked(tokens)
+        if len(checked) != self.batch:
+            raise ValueError(f"{len(checked)} tokens for {self.batch} sequences")
+        self._kernel.step(self._state, checked)
+        return self._logits
+
+    def snapshot(self) -> State:
+        """An independent copy of the state and its logits."""
+        return self._state.copy()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to ``snapshot``, bit by bit."""
+        other = cast(State, snapshot)
+        mine = self._state
+        alike = (
+            isinstance(other, State)
+            and other.shift.shape[::3] == mine.shift.shape[::3]
+            and other.wkv.shape[2:] == mine.wkv.shape[2:]
+            and other.logits.shape[1] == mine.logits.shape[1]
+        )
+        if not alike:
+            raise ValueError("the snapshot is not of this model")
+        if len(other.logits) not in (1, self.batch):
+            raise ValueError(f"{len(other.logits)} sequences restored into {self.batch}")
+        mine.assign(other)
+        self._kernel = self._best()
+
+    def fork(self, batch: int = 1) -> RwkvStream:
+        """A new stream of ``batch`` copies of this one's single sequence."""
+        if self.batch != 1:
+            raise ValueError(f"only a stream of one sequence can be forked, not of {self.batch}")
+        other = RwkvStream(self._sizes, self._best, batch)
+        other._state.assign(self._state)
+        return other
+
+    def _checked(self, tokens: Tokens) -> NDArray[np.int32]:
+        array = np.asarray(tokens)
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+            raise ValueError("tokens must be a row of whole numbers")
+        if array.size and not 0 <= array.min() <= array.max() < self._sizes.vocab:
+            raise ValueError(f"a token lies outside the vocabulary of {self._sizes.vocab}")
+        return np.ascontiguousarray(array, np.int32)
