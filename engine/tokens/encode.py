@@ -95,9 +95,7 @@ def decode(vocabulary: Vocabulary, tokens: Iterable[int]) -> list[Note]:
     return notes
 
 
-def _note(
-    vocabulary: Vocabulary, grid: Grid, bar: int, position: int, tokens: list[int]
-) -> Note:
+def _note(vocabulary: Vocabulary, grid: Grid, bar: int, position: int, tokens: list[int]) -> Note:
     program = vocabulary.programs[tokens[0] - vocabulary.program.start]
     ids, lowest = vocabulary.pitches(program)
     return Note(

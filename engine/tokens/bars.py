@@ -1,0 +1,168 @@
+"""What a plan means inside one bar: its grid, its pitches, and how many notes it takes."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from functools import lru_cache
+from math import ceil, floor
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.music import TICKS_PER_BEAT, Note
+from engine.tokens.encode import Written, quantise
+from engine.tokens.plan import Plan
+from engine.tokens.vocabulary import Grid, Ids, Vocabulary
+
+NOTES_PER_BEAT = 16
+"""No program writes more notes than this to a quarter note, whatever the model wants."""
+
+DENSITY_TOLERANCE = 0.25
+"""How far the number of notes in a bar may lie from what the density asks for, as a share."""
+
+
+class PitchSet(NamedTuple):
+    """Some pitches, ascending, and their ids, ``int32 [n]``."""
+
+    pitches: tuple[int, ...]
+    ids: Ids
+
+
+class Budget(NamedTuple):
+    """How many notes a bar takes and how evenly they come; ticks are those of the bar."""
+
+    least: int
+    most: int
+    origin: int
+    """Tick from which the pace is counted."""
+    span: int
+    """Ticks over which the notes are spread."""
+    lead: int | None
+    """Notes that the bar may be ahead of an even pace; None where it need not be even."""
+
+    def open(self, count: int, tick: int) -> bool:
+        """Whether a bar that holds ``count`` notes may begin another at ``tick``."""
+        if self.lead is None:
+            return count < self.most
+        ahead = (count - self.lead) * self.span
+        return count < self.most and ahead < self.most * (tick - self.origin)
+
+    def earliest(self, count: int) -> int:
+        """The first tick that is open to a bar that holds ``count`` notes, less than its most."""
+        if self.lead is None or count < self.lead:
+            return self.origin
+        return self.origin + (count - self.lead) * self.span // self.most + 1
+
+    def latest(self, count: int) -> int:
+        """The tick before which the next note is due, in a bar that owes it.
+
+        At the latest at an even pace, so that the bar's end is not crammed with what is missing.
+        """
+        return self.origin + -(-(count + 1) * self.span // self.least)
+
+
+class OpenBar(NamedTuple):
+    """One bar of a plan, ready to be written. Positions are those of its grid."""
+
+    grid: Grid
+    given: tuple[Written, ...]
+    reference: dict[int, tuple[Written, ...]]
+    """Notes of the reference by position."""
+    first: int
+    """The first position at which the take may begin a note."""
+    room: int
+    """The position from which on no note fits in."""
+    budget: Budget
+    scale: PitchSet
+    """Pitches of key and range."""
+    drums: PitchSet
+    starts: tuple[int, ...]
+    """Ticks at which chords begin, ascending."""
+    chords: tuple[tuple[int, PitchSet], ...]
+    """For each chord the tick at which it ends, and its tones in key and range."""
+
+    def harmony(self, tick: int) -> tuple[PitchSet, PitchSet | None]:
+        """The pitches that may sound at a tick, and those of the chord there, if one holds."""
+        i = bisect_right(self.starts, tick) - 1
+        if i < 0 or tick >= self.chords[i][0]:
+            return self.scale, None
+        return self.scale, self.chords[i][1]
+
+    def position_from(self, tick: int) -> int:
+        """The first position at or after a tick."""
+        return -(-tick // self.grid.step)
+
+    def until(self, tick: int) -> int:
+        """The position before which a note must begin that is due before ``tick``, if it fits."""
+        return min(self.position_from(tick), self.room)
+
+
+@lru_cache(maxsize=4096)
+def pitch_set(
+    ids: range, lowest: int, low: int, high: int, *classes: frozenset[int] | None
+) -> PitchSet:
+    """The pitches of a range that are in all of some sets of pitch classes; None is no limit."""
+    limits = [limit for limit in classes if limit is not None]
+    pitches = tuple(
+        pitch
+        for pitch in range(max(low, lowest), min(high, lowest + len(ids) - 1) + 1)
+        if all(pitch % 12 in limit for limit in limits)
+    )
+    array = np.array([ids[pitch - lowest] for pitch in pitches], dtype=np.int32)
+    array.flags.writeable = False
+    return PitchSet(pitches, array)
+
+
+def least_notes(plan: Plan, beats: float) -> int:
+    """How many notes the density asks of so many quarter notes at the least."""
+    return floor((plan.density or 0) * beats * (1 - DENSITY_TOLERANCE))
+
+
+def budget(plan: Plan, owed: int, first: int, room: int, step: int) -> Budget:
+    """The budget of a bar whose notes begin from position ``first`` to before ``room``.
+
+    ``owed`` notes have to come even where the density asks for fewer.
+    """
+    positions = max(0, room - first)
+    span = positions * step
+    beats = span / TICKS_PER_BEAT
+    most = ceil(NOTES_PER_BEAT * beats) * len(set(plan.programs))
+    lead = None
+    if plan.density is not None:
+        most = min(most, max(1, ceil(plan.density * beats * (1 + DENSITY_TOLERANCE))))
+        lead = max(1, ceil(plan.density))
+    least = min(max(least_notes(plan, beats), owed), positions)
+    return Budget(least, max(least, most), first * step, span, lead)
+
+
+def open_bar(
+    vocabulary: Vocabulary, plan: Plan, bar: int, room: int, owed: int, reference: Iterable[Note]
+) -> OpenBar:
+    """Get bar number ``bar`` of a plan ready; ``room`` is the ticks from its start to the end."""
+    planned = plan.bars[bar]
+    grid = vocabulary.grid(planned.meter)
+    start = 0 if bar else plan.start
+    first = -(-start // grid.step)
+    fitting = min(grid.positions, (room - grid.durations[0]) // grid.step + 1)
+    given = quantise(vocabulary, grid, planned.given)
+    if plan.opened and not bar:
+        given = [note for note in given if note.position >= first]
+    places: dict[int, tuple[Written, ...]] = {}
+    for note in quantise(vocabulary, grid, reference):
+        places[note.position] = (*places.get(note.position, ()), note)
+    melodic = (vocabulary.pitch, vocabulary.lowest, plan.low, plan.high, plan.key)
+    return OpenBar(
+        grid=grid,
+        given=tuple(given),
+        reference=places,
+        first=first,
+        room=fitting,
+        budget=budget(plan, owed, first, fitting, grid.step),
+        scale=pitch_set(*melodic),
+        drums=pitch_set(vocabulary.drum, vocabulary.lowest_drum, 0, 127),
+        starts=tuple(chord.start for chord in planned.chords),
+        chords=tuple(
+            (chord.end, pitch_set(*melodic, chord.pitch_classes)) for chord in planned.chords
+        ),
+    )

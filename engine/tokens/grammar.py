@@ -1,0 +1,475 @@
+"""The grammar of a take: which tokens may come next, so that only legal music can come out.
+
+A :class:`Writer` walks one sequence in the order in which :mod:`engine.tokens.encode` writes:
+positions go forward, and within a position notes ascend by program and pitch, so that no note comes
+twice and every take ends. What its :class:`~engine.tokens.plan.Plan` asks for holds after each
+token, and there always is a token to go on with: nothing has to be mended afterwards.
+
+What may come next follows from a handful of numbers (the next position with room, the last pitch,
+the budget of the bar), and comes as a slice of an array that exists already.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from enum import IntEnum
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import Code, SidemanError
+from engine.music import DRUMS, Note
+from engine.tokens.bars import OpenBar, PitchSet, least_notes, open_bar
+from engine.tokens.encode import Written
+from engine.tokens.plan import Plan
+from engine.tokens.vocabulary import Ids, Vocabulary
+
+Bias = tuple[Ids, NDArray[np.float32]]
+"""Ids, and what to add to the logit of each."""
+
+
+class State(IntEnum):
+    """What has to come next."""
+
+    BAR = 0
+    METER = 1
+    ONWARD = 2
+    """Another note at this position, a later position, or the next bar."""
+    PROGRAM = 3
+    PITCH = 4
+    VELOCITY = 5
+    DURATION = 6
+    END = 7
+
+
+class Writer:
+    """Writes one take, token by token. Not for use by two threads.
+
+    Ask :meth:`forced` first: where it names a token, that one is next, and the model is not asked
+    (but fed, as with all tokens). Otherwise choose one of :meth:`allowed`. Either goes to
+    :meth:`accept`, which returns each note of the take as it is complete, in order of onset.
+
+    The take is complete when :attr:`finished` is true: with the Bar token that opens the bar behind
+    it, or already before that token, where only it could have followed.
+    """
+
+    __slots__ = (
+        "_at",
+        "_bar",
+        "_chord_notes",
+        "_chord_tones",
+        "_count",
+        "_ends",
+        "_finish",
+        "_forced",
+        "_given",
+        "_here",
+        "_last",
+        "_options",
+        "_origins",
+        "_pitch_id",
+        "_plan",
+        "_playing",
+        "_pressing",
+        "_program",
+        "_programs",
+        "_reference",
+        "_scale",
+        "_state",
+        "_tick",
+        "_tones",
+        "_total",
+        "_velocity_id",
+        "_vocabulary",
+        "bar",
+        "finished",
+    )
+
+    def __init__(self, vocabulary: Vocabulary, plan: Plan) -> None:
+        """Raises ``bad-arguments`` where this vocabulary has no way to obey the plan."""
+        for program in plan.programs:
+            if program not in vocabulary.program_ids:
+                raise SidemanError(
+                    Code.BAD_ARGUMENTS, f"the model knows no program {program}: choose another"
+                )
+        if plan.pitched:
+            plan.check_pitches(vocabulary.lowest, vocabulary.lowest + len(vocabulary.pitch) - 1)
+        self._vocabulary = vocabulary
+        self._plan = plan
+        self._programs = tuple(sorted(set(plan.programs)))
+        self._reference: dict[int, list[Note]] = {}
+        if plan.reference_strength:
+            for note in plan.reference:
+                if note.program in self._programs:
+                    self._reference.setdefault(note.bar, []).append(note)
+        self._origins = [0]
+        for bar in plan.bars:
+            self._origins.append(self._origins[-1] + bar.meter.ticks)
+        self._finish = self._origins[-1]
+
+        self.bar = 0
+        """The bar that is being written, counted from the take's first."""
+        self.finished = False
+        self._total = 0
+        self._chord_notes = self._chord_tones = 0
+        self._ends: dict[int, list[int]] = {program: [] for program in self._programs}
+        self._program = self._pitch_id = self._velocity_id = 0
+        self._playing: Written | None = None
+        self._here: tuple[int, ...] = ()
+        self._pressing = False
+        if plan.opened:
+            self._enter()
+            self._move(self._bar.first - 1)
+            self._onward()
+        else:
+            self._await(State.BAR, self._only(vocabulary.bar))
+
+    def forced(self) -> int | None:
+        """The token that must come next; None where there is a choice, or the take is finished."""
+        return self._forced
+
+    def allowed(self) -> Ids:
+        """All ids that may come next, ``int32 [n]``, ascending, not to be written to.
+
+        Empty only when the take is finished.
+        """
+        return self._options
+
+    def bias(self) -> Bias | None:
+        """What speaks for some of the next tokens: those that would repeat the reference.
+
+        The ids need not be allowed.
+        """
+        if not self._reference or self.finished:
+            return None
+        ids = self._hints()
+        if not ids:
+            return None
+        values = np.full(len(ids), self._plan.reference_strength, dtype=np.float32)
+        return np.array(ids, dtype=np.int32), values
+
+    def accept(self, token: int) -> Note | None:
+        """Take the next token; the note that it completes, unless that was a given one.
+
+        The note's bar counts from the take's first. Raises ``ValueError`` for a token that is not
+        allowed.
+        """
+        if token != self._forced:
+            i = int(self._options.searchsorted(token))
+            if i == len(self._options) or self._options[i] != token:
+                raise ValueError(f"token {token} may not come next ({self._state.name})")
+        state, vocabulary = self._state, self._vocabulary
+        if state is State.PITCH:
+            self._take_pitch(token)
+        elif state is State.VELOCITY:
+            self._velocity_id = token
+            self._await(State.DURATION, self._durations())
+        elif state is State.DURATION:
+            note = self._complete(token)
+            self._onward()
+            return note
+        elif token in vocabulary.program:
+            self._program = vocabulary.programs[token - vocabulary.program.start]
+            self._await(State.PITCH, self._pitches())
+        elif token in vocabulary.position:
+            self._move(token - vocabulary.position.start)
+            self._await(State.PROGRAM, self._openings())
+        elif state is State.METER:
+            self._onward()
+        elif state is State.BAR:
+            self._enter()
+            self._await(State.METER, self._only(self._bar.grid.time_signature))
+        elif self.bar + 1 == len(self._plan.bars):
+            self._end()
+        else:
+            self.bar += 1
+            self._enter()
+            self._await(State.METER, self._only(self._bar.grid.time_signature))
+        return None
+
+    # What the state of the take is.
+
+    def _await(self, state: State, options: Ids) -> None:
+        self._state = state
+        self._options = options
+        self._forced = int(options[0]) if len(options) == 1 else None
+
+    def _end(self) -> None:
+        self.finished = True
+        self._state = State.END
+        self._options = self._vocabulary.all[:0]
+        self._forced = None
+
+    def _enter(self) -> None:
+        """Open the bar ``self.bar``, before its first position."""
+        owed = 0 if self._total else self._plan.min_notes
+        self._bar: OpenBar = open_bar(
+            self._vocabulary,
+            self._plan,
+            self.bar,
+            room=self._finish - self._origins[self.bar],
+            owed=owed,
+            reference=self._reference.get(self.bar, ()),
+        )
+        self._given = 0
+        self._count = 0
+        self._move(-1)
+
+    def _move(self, position: int) -> None:
+        """Go to a position of the bar; notes that have ended by then make room for others."""
+        bar = self._bar
+        self._at = position
+        self._tick = tick = position * bar.grid.step
+        self._last = (DRUMS - 1, -1)
+        self._scale, self._tones = bar.harmony(tick)
+        if self._plan.polyphony is not None:
+            now = self._origins[self.bar] + tick
+            for ends in self._ends.values():
+                ends[:] = [end for end in ends if end > now]
+
+    # Which tokens may come next.
+
+    def _only(self, token: int) -> Ids:
+        return self._vocabulary.all[token : token + 1]
+
+    def _next_given(self) -> Written | None:
+        given = self._bar.given
+        return given[self._given] if self._given < len(given) else None
+
+    def _given_here(self) -> Written | None:
+        """The given note that comes next at this very position."""
+        given = self._next_given()
+        return given if given is not None and given.position == self._at else None
+
+    def _choices(self, program: int) -> PitchSet:
+        """The pitches of a program at this position, before those that the last note rules out."""
+        if program == DRUMS:
+            return self._bar.drums
+        if self._tones is None:
+            return self._scale
+        # Another note must leave the share intact even if it is no chord tone.
+        least = self._plan.chord_share * (self._chord_notes + 1)
+        return self._scale if self._chord_tones >= least else self._tones
+
+    def _between(self, program: int, given: Written | None) -> tuple[PitchSet, int, int]:
+        """Pitches of a program from after the last note to before the given one: set, from, to."""
+        choices = self._choices(program)
+        low, high = 0, len(choices.pitches)
+        if program == self._last[0]:
+            low = bisect_right(choices.pitches, self._last[1])
+        if given is not None and program == given.program:
+            high = bisect_left(choices.pitches, given.pitch)
+        return choices, low, high
+
+    def _find_here(self) -> None:
+        """Find the programs that may begin a note at this position, before the next given one.
+
+        Also whether they are pressed to do so, since the bar would fall short of its least.
+        """
+        bar, budget = self._bar, self._bar.budget
+        self._here = ()
+        self._pressing = False
+        if not (bar.first <= self._at < bar.room and budget.open(self._count, self._tick)):
+            return
+        given = self._given_here()
+        polyphony = self._plan.polyphony
+        here = []
+        for program in self._programs:
+            if program < self._last[0]:
+                continue
+            if given is not None and program > given.program:
+                break
+            if polyphony is not None and len(self._ends[program]) >= polyphony:
+                continue
+            _, low, high = self._between(program, given)
+            if low < high:
+                here.append(program)
+        self._here = tuple(here)
+        if here and self._count < budget.least:
+            self._pressing = bar.until(budget.latest(self._count)) <= self._at + 1
+
+    def _openings(self) -> Ids:
+        """Program tokens of the notes that may begin here."""
+        self._find_here()
+        ids = self._vocabulary.program_ids
+        here = [ids[program] for program in self._here]
+        given = self._given_here()
+        if given is not None and not self._pressing:
+            here.append(given.program_id)
+        return _menu(self._vocabulary, None, 0, 0, None, frozenset(here))
+
+    def _onward(self) -> None:
+        """After a complete note, or at the start of a bar."""
+        given = self._given_here()
+        if given is not None:
+            self._await(State.ONWARD, self._openings())
+            return
+        self._find_here()
+        budget, vocabulary = self._bar.budget, self._vocabulary
+        here = frozenset([vocabulary.program_ids[program] for program in self._here])
+        low = high = 0
+        stop = None
+        bar_line: int | None = None
+        if not self._pressing:
+            owing = self._count < budget.least
+            given = self._next_given()
+            low, high = self._reach(owing)
+            if given is None:
+                if not owing or (low >= high and not here):
+                    bar_line = vocabulary.bar
+            elif given.position < high or not owing or low >= high:
+                high = max(low, min(high, given.position))
+                stop = given.position
+        if bar_line is not None and low >= high and not here:
+            if self.bar + 1 == len(self._plan.bars):
+                self._end()
+            else:
+                self._await(State.ONWARD, self._only(bar_line))
+            return
+        self._await(State.ONWARD, _menu(vocabulary, bar_line, low, high, stop, here))
+
+    def _reach(self, owing: bool) -> tuple[int, int]:
+        """Positions, from and to before, that can hold the next note of the take."""
+        bar, budget, count = self._bar, self._bar.budget, self._count
+        low = max(self._at + 1, bar.first)
+        if count >= budget.most:
+            return low, low
+        low = max(low, bar.position_from(budget.earliest(count)))
+        if self._plan.polyphony is not None:
+            free = min(map(self._free, self._programs)) - self._origins[self.bar]
+            low = max(low, bar.position_from(free))
+        high = bar.room
+        if owing:
+            high = min(high, max(low + 1, bar.until(budget.latest(count))))
+        return low, max(low, high)
+
+    def _free(self, program: int) -> int:
+        """Ticks from the take's start at which a program has a voice free."""
+        ends = self._ends[program]
+        taken = len(ends) - (self._plan.polyphony or 0)
+        return 0 if taken < 0 else sorted(ends)[taken]
+
+    def _pitches(self) -> Ids:
+        """Pitch tokens for the program just named."""
+        program = self._program
+        given = self._given_here()
+        same = given is not None and given.program == program
+        if program in self._here:
+            choices, low, high = self._between(program, given)
+            if not same or self._pressing:
+                return choices.ids[low:high]
+            assert given is not None
+            return np.append(choices.ids[low:high], np.int32(given.pitch_id))
+        assert given is not None
+        return self._only(given.pitch_id)
+
+    def _durations(self) -> Ids:
+        """Duration tokens that end inside the take, and leave a voice for the notes still due."""
+        if self._playing is not None:
+            return self._only(self._playing.duration_id)
+        durations = self._bar.grid.durations
+        begin = self._origins[self.bar] + self._tick
+        limit = self._finish
+        ends = self._ends[self._program]
+        if self._plan.polyphony is not None and len(ends) + 1 >= self._plan.polyphony:
+            due = self._due()
+            if due is not None and not any(end <= due for end in ends):
+                limit = max(min(limit, due), begin + durations[0])
+        first = self._vocabulary.duration.start
+        return self._vocabulary.all[first : first + bisect_right(durations, limit - begin)]
+
+    def _due(self) -> int | None:
+        """Ticks from the take's start by which, after this note, the next must be able to begin."""
+        count = self._count + 1
+        budget = self._bar.budget
+        if count < budget.least:
+            last = self._bar.until(budget.latest(count)) - 1
+            return self._origins[self.bar] + max(last, 0) * self._bar.grid.step
+        following = self._plan.bars[self.bar + 1 : self.bar + 2]
+        if not following or not least_notes(self._plan, float(following[0].meter.beats)):
+            return None
+        # The first position of the next bar is early enough for any pace.
+        return self._origins[self.bar + 1]
+
+    # What tokens do.
+
+    def _take_pitch(self, token: int) -> None:
+        given = self._given_here()
+        self._pitch_id = token
+        velocity = self._vocabulary.velocity
+        if given is not None and given.program == self._program and given.pitch_id == token:
+            self._playing = given
+            options = self._only(given.velocity_id)
+        else:
+            self._playing = None
+            options = self._vocabulary.all[velocity.start : velocity.stop]
+        self._await(State.VELOCITY, options)
+
+    def _complete(self, token: int) -> Note | None:
+        """A Duration token completes a note."""
+        vocabulary, program = self._vocabulary, self._program
+        ids, lowest = vocabulary.pitches(program)
+        pitch = lowest + self._pitch_id - ids.start
+        self._last = (program, pitch)
+        if self._playing is not None:
+            self._playing = None
+            self._given += 1
+            return None
+        duration = self._bar.grid.durations[token - vocabulary.duration.start]
+        self._count += 1
+        self._total += 1
+        if self._plan.polyphony is not None:
+            self._ends[program].append(self._origins[self.bar] + self._tick + duration)
+        if self._tones is not None and program != DRUMS:
+            self._chord_notes += 1
+            self._chord_tones += pitch in self._tones.pitches
+        velocity = vocabulary.velocities[self._velocity_id - vocabulary.velocity.start]
+        return Note(self.bar, self._tick, program, pitch, duration, velocity)
+
+    def _hints(self) -> list[int]:
+        """Ids that would repeat the reference."""
+        vocabulary, state = self._vocabulary, self._state
+        if state in (State.BAR, State.METER):
+            return []
+        here: Iterable[Written] = (
+            note for note in self._bar.reference.get(self._at, ()) if note[1:3] > self._last
+        )
+        if state is State.PITCH:
+            return [note.pitch_id for note in here if note.program == self._program]
+        if state in (State.VELOCITY, State.DURATION):
+            same = [
+                note
+                for note in here
+                if note.program == self._program and note.pitch_id == self._pitch_id
+            ]
+            if state is State.VELOCITY:
+                return [note.velocity_id for note in same]
+            return [note.duration_id for note in same]
+        programs = sorted({note.program_id for note in here})
+        if programs or state is State.PROGRAM:
+            return programs
+        ahead = [position for position in self._bar.reference if position > self._at]
+        return [vocabulary.position[min(ahead)] if ahead else vocabulary.bar]
+
+
+@lru_cache(maxsize=8192)
+def _menu(
+    vocabulary: Vocabulary,
+    bar_line: int | None,
+    low: int,
+    high: int,
+    stop: int | None,
+    programs: frozenset[int],
+) -> Ids:
+    """Bar line, positions from ``low`` to before ``high`` and ``stop``, and programs, ascending."""
+    ids = set(programs)
+    ids.update(vocabulary.position[low:high])
+    if stop is not None:
+        ids.add(vocabulary.position[stop])
+    if bar_line is not None:
+        ids.add(bar_line)
+    menu = np.array(sorted(ids), dtype=np.int32)
+    menu.flags.writeable = False
+    return menu
