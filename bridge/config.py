@@ -116,7 +116,9 @@ def load(file: Path | None = None) -> Config:
 
 def _check_parameter(name: str, value: float | str | bool) -> None:
     if name not in PARAMETERS:
-        raise ValueError(f"unknown key; the nearest known key is {nearest(name, [*PARAMETERS])!r}")
+        raise ValueError(
+            f"unknown key {name!r}; the nearest known key is {nearest(name, [*PARAMETERS])!r}"
+        )
     PARAMETERS[name].check(value)
 
 
@@ -166,3 +168,5 @@ class ContinueOptions:
     append: bool = False
     device: Device = "auto"
     config: Config = field(default_factory=Config)
+    json: bool = False
+    """Report what was written as one JSON object on the last line of stdout."""

@@ -93,7 +93,7 @@ class Source:
         try:
             meaning()
         except (ValueError, SidemanError) as problem:
-            raise self.error(keys, f"{'.'.join(keys)}: {problem}") from None
+            raise self.error(keys, str(problem)) from None
 
     def _refuse_unknown(self, kind: type) -> None:
         known = list(_known(kind))

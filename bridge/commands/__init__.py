@@ -1,0 +1,1 @@
+"""The subcommands of ``sideman``, one file each; none imports anything heavy before it runs."""

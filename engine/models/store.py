@@ -1,0 +1,99 @@
+"""Which models are on this machine, and where: names to folders.
+
+Names come from folders: those that ship in ``presets/models`` and those in the user's data folder.
+Only the command line may give a path instead, by :func:`resolve`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from engine.errors import Code, SidemanError
+from engine.models.folder import MODEL_JSON, ModelInfo, read_info
+from engine.toml import nearest
+
+DEFAULT = "default"
+"""The name that means the newest shipped MIDI model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model folder that was found, and its description."""
+
+    name: str
+    folder: Path
+    info: ModelInfo
+    size_bytes: int
+    shipped: bool
+
+
+def shipped_folder() -> Path:
+    """Where the models of this installation are."""
+    return Path(__file__).parents[2] / "presets" / "models"
+
+
+def user_folder() -> Path:
+    """Where models that were fetched, made or trained are installed."""
+    return platformdirs.user_data_path("sideman", appauthor=False) / "models"
+
+
+def names() -> list[str]:
+    """The names that :func:`find` knows, ``default`` excepted, in alphabetical order."""
+    return sorted(
+        {
+            path.parent.name
+            for folder in (user_folder(), shipped_folder())
+            for path in folder.glob(f"*/{MODEL_JSON}")
+            if _is_name(path.parent.name)
+        }
+    )
+
+
+def find(name: str) -> Path:
+    """The folder of the model ``name``; ``unknown-model`` with the nearest name where none is."""
+    if name == DEFAULT:
+        return _default()
+    if _is_name(name):
+        for folder in (user_folder(), shipped_folder()):
+            if (folder / name / MODEL_JSON).is_file():
+                return folder / name
+    known = names()
+    hint = f"the nearest is {nearest(name, known)!r}" if known else "none is installed"
+    raise SidemanError(Code.UNKNOWN_MODEL, f"there is no model {name[:80]!r}; {hint}")
+
+
+def resolve(text: str) -> Path:
+    """The folder that a user of the command line means: a name, or the path of a model folder."""
+    path = Path(text).expanduser()
+    if (path / MODEL_JSON).is_file() and not (_is_name(text) and text in [DEFAULT, *names()]):
+        return path.resolve()
+    return find(text)
+
+
+def entry(folder: Path) -> Entry:
+    """What is known about a model folder; ``unknown-model`` or ``bad-file`` where it is none."""
+    return Entry(
+        name=folder.name,
+        folder=folder,
+        info=read_info(folder),
+        size_bytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+        shipped=folder.parent == shipped_folder(),
+    )
+
+
+def _default() -> Path:
+    found = sorted(path.parent for path in shipped_folder().glob(f"*/{MODEL_JSON}"))
+    dated = [(info.date, folder) for folder in found if (info := read_info(folder)).kind == "midi"]
+    if not dated:
+        raise SidemanError(
+            Code.UNKNOWN_MODEL, f"no model ships in {shipped_folder()}; is the checkout complete?"
+        )
+    return max(dated)[1]
+
+
+def _is_name(text: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text) is not None
