@@ -251,7 +251,7 @@ class Ask(Message):
     )
 
     @property
-    def address(self) -> str:
+    def address(self) -> str:  # type: ignore[override]  # one class, five addresses
         """Where the request was sent."""
         return f"/sideman/{self.verb}"
 

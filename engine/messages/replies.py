@@ -13,10 +13,7 @@ State = Literal["loading", "ready", "generating", "degraded"]
 
 @message("/sideman/done")
 class Done(Message):
-    """A request is finished, or a command was obeyed.
-
-    ``subject`` is the request's number, or the command's address with ``values`` after it.
-    """
+    """A request is finished; or a command was obeyed, with what it answers after its address."""
 
     subject: int | str = arg("int|str", "the request's number, or the command's address")
     values: tuple[Scalar, ...] = ()

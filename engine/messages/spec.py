@@ -147,6 +147,8 @@ class Arg:
             return f" above {self.above:g}" + (
                 "" if self.high is None else f" and at most {self.high:g}"
             )
+        if self.low is not None and self.low == self.high:
+            return f", {self.low:g}"
         low = "" if self.low is None else f" from {self.low:.10g}"
         return low + ("" if self.high is None else f" to {self.high:.10g}")
 
@@ -184,6 +186,7 @@ class Message:
 
     __slots__ = ()
 
+    address: ClassVar[str] = ""
     arguments: ClassVar[tuple[Arg, ...]] = ()
     doc: ClassVar[str] = ""
     answer: ClassVar[str] = ""
