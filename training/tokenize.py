@@ -93,6 +93,14 @@ def make_tokenizer() -> REMI:
     )
 
 
+def save_tokenizer(tokenizer: REMI, folder: Path) -> None:
+    """Write ``tokenizer.json``: miditok's own file, and under ``tokens`` every token's name in the
+    order of the ids, which miditok ignores and the live path reads.
+    """
+    names = sorted(tokenizer.vocab, key=tokenizer.vocab.__getitem__)
+    tokenizer.save(folder / "tokenizer.json", additional_attributes={"tokens": names})
+
+
 def tokenize(config: TokenizeConfig) -> Path:
     """Make the data set; returns its folder. Same files, recipe and seed give the same bytes."""
     tokenizer = make_tokenizer()
@@ -126,7 +134,7 @@ def tokenize(config: TokenizeConfig) -> Path:
         raise SidemanError(
             Code.BAD_FILE, f"{config.midis}: no usable MIDI file in the recipe's folders"
         )
-    tokenizer.save(config.output / "tokenizer.json")
+    save_tokenizer(tokenizer, config.output)
     np.save(config.output / "tokens.npy", np.concatenate(arrays), allow_pickle=False)
     manifest = {
         "recipe": asdict(config.recipe),
@@ -183,6 +191,9 @@ def _encode(tokenizer: REMI, path: Path) -> tuple[np.ndarray, int]:
     }
     if foreign:
         raise _Unusable(f"meter {', '.join(sorted(foreign))}")
+    # Notes of one moment are written in one order only, as `engine.music.Note` sorts: by program,
+    # drums first, then by pitch. miditok keeps the order of the tracks.
+    score.tracks.sort(key=lambda track: -1 if track.is_drum else track.program, inplace=True)
     try:
         ids = tokenizer.encode(score).ids
     except Exception as error:  # miditok's kinds are not documented

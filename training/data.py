@@ -1,0 +1,176 @@
+"""A token data set as the trainer reads it: pieces, their variants, and lanes of music.
+
+A *lane* is one endless sequence of a batch: pieces one after another, each whole and in order, so
+that the model's state can be carried from segment to segment and nothing is padding.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import Code, SidemanError
+from training.tokenize import Piece
+
+Tokens = NDArray[np.uint16]
+
+TRANSPOSITIONS = range(-6, 6)
+"""Semitones. Drums are never transposed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Augment:
+    """How a piece is varied each time it is heard, and where lanes start anew."""
+
+    transpose: bool = True
+    thin: float = 0.4
+    """Chance that a piece of several programs keeps only some of them: small bands are the rule
+    on stage."""
+
+    restart: float = 0.08
+    """Chance that a lane leaves its piece at a segment's start and begins with an empty state."""
+
+    inside: float = 0.5
+    """Chance that such a beginning is a bar inside a piece: a listener comes in at any bar."""
+
+
+class Vocabulary:
+    """What the variants need to know about token ids."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read ``tokenizer.json`` of a data set or model folder."""
+        path = folder / "tokenizer.json"
+        try:
+            names: list[str] = json.loads(path.read_text(encoding="utf-8"))["tokens"]
+        except (OSError, KeyError, json.JSONDecodeError) as error:
+            raise SidemanError(Code.BAD_FILE, f"{path}: not a tokenizer: {error}") from error
+        base = {name: token for token, name in enumerate(names)}
+        self.size = len(base)
+        self.begin = base["BOS_None"]
+        self.end = base["EOS_None"]
+        self.kind = np.zeros(self.size, dtype="U12")
+        for name, token in base.items():
+            self.kind[token] = name.partition("_")[0]
+        self.is_bar = self.kind == "Bar"
+        self.is_position = self.kind == "Position"
+        self.is_program = self.kind == "Program"
+        self.is_note = self.kind == "Velocity"
+        pitches = {int(name[6:]): token for name, token in base.items() if name[:6] == "Pitch_"}
+        self._shift = {by: self._shift_table(pitches, by) for by in TRANSPOSITIONS}
+
+    def _shift_table(self, pitches: dict[int, int], by: int) -> Tokens:
+        table = np.arange(self.size, dtype=np.uint16)
+        for pitch, token in pitches.items():
+            target = pitch + by
+            if target not in pitches:  # past the end of the range: the same note an octave inside
+                target += 12 if by < 0 else -12
+            table[token] = pitches[target]
+        return table
+
+    def transpose(self, tokens: Tokens, by: int) -> Tokens:
+        """The same music ``by`` semitones higher, drums as they were."""
+        return self._shift[by][tokens]
+
+    def thin(self, tokens: Tokens, keep: set[int]) -> Tokens:
+        """Only the notes of the programs whose tokens are in ``keep``; all bars stay."""
+        kept = np.ones(len(tokens), dtype=bool)
+        programs = np.flatnonzero(self.is_program[tokens])
+        dropped = programs[~np.isin(tokens[programs], list(keep))]
+        for offset in range(4):  # program, pitch, velocity, duration
+            kept[dropped + offset] = False
+        # A position that no note follows any more goes as well.
+        heard = np.cumsum(self.is_program[tokens] & kept)
+        marks = np.flatnonzero(self.is_position[tokens] | self.is_bar[tokens])
+        following = np.append(heard[marks[1:] - 1], heard[-1])
+        silent = marks[self.is_position[tokens[marks]] & (following == heard[marks])]
+        kept[silent] = False
+        return tokens[kept]
+
+
+class TokenSet:
+    """A token data set, opened for reading."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises ``bad-file`` where ``folder`` holds no token data set."""
+        self.folder = folder
+        try:
+            manifest = json.loads((folder / "pieces.json").read_text(encoding="utf-8"))
+            self._tokens: Tokens = np.load(folder / "tokens.npy", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise SidemanError(Code.BAD_FILE, f"{folder}: not a token data set: {error}") from error
+        self.vocabulary = Vocabulary(folder)
+        self.pieces = [Piece(**entry) for entry in manifest["pieces"]]
+        self.recipe = manifest["recipe"]
+        self.weights = {entry["name"]: entry["weight"] for entry in self.recipe["collections"]}
+
+    def tokens(self, piece: Piece) -> Tokens:
+        """One piece, without BOS and EOS."""
+        return self._tokens[piece.start : piece.start + piece.length]
+
+    def select(self, split: str, collection: str | None = None) -> list[Piece]:
+        """Pieces of one side of the split, of one collection or of all."""
+        return [
+            piece
+            for piece in self.pieces
+            if piece.split == split and collection in (None, piece.collection)
+        ]
+
+
+class Lanes:
+    """Segments of music for training, one row a lane."""
+
+    def __init__(self, data: TokenSet, lanes: int, augment: Augment, seed: int) -> None:
+        """Draws pieces so that each collection has its weight among the *tokens* heard."""
+        self._data = data
+        self._augment = augment
+        self._random = np.random.default_rng(seed)
+        self._weights = {name: w for name, w in data.weights.items() if w > 0}
+        self._queues: dict[str, list[Piece]] = {name: [] for name in self._weights}
+        self._heard = dict.fromkeys(self._weights, 0)
+        self._buffers: list[Tokens] = [np.zeros(0, dtype=np.uint16)] * lanes
+
+    def segment(self, length: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The next ``length`` steps: tokens [lanes, length + 1], and which lanes start anew [lanes].
+
+        A segment's last token is the next one's first, so that every token is predicted once.
+        """
+        rows, fresh = [], []
+        for lane, buffer in enumerate(self._buffers):
+            anew = len(buffer) == 0 or self._random.random() < self._augment.restart
+            if anew:
+                buffer = self._next_piece(self._random.random() < self._augment.inside)
+            while len(buffer) <= length:
+                buffer = np.concatenate((buffer, self._next_piece(False)))
+            rows.append(buffer[: length + 1].astype(np.int64))
+            fresh.append(anew)
+            self._buffers[lane] = buffer[length:]
+        return np.stack(rows), np.asarray(fresh)
+
+    def _next_piece(self, inside: bool) -> Tokens:
+        collection = min(self._weights, key=lambda name: self._heard[name] / self._weights[name])
+        queue = self._queues[collection]
+        if not queue:
+            queue += self._data.select("train", collection)
+            self._random.shuffle(queue)  # type: ignore[arg-type] # a list is shuffled in place
+        tokens = self._vary(self._data.tokens(queue.pop()))
+        if inside:
+            bars = np.flatnonzero(self._data.vocabulary.is_bar[tokens])
+            tokens = tokens[bars[self._random.integers(0, max(1, len(bars) * 3 // 4))] :]
+        vocabulary = self._data.vocabulary
+        self._heard[collection] += len(tokens)
+        return np.concatenate(([vocabulary.begin], tokens, [vocabulary.end])).astype(np.uint16)
+
+    def _vary(self, tokens: Tokens) -> Tokens:
+        vocabulary, random = self._data.vocabulary, self._random
+        if self._augment.transpose:
+            tokens = vocabulary.transpose(tokens, int(random.choice(TRANSPOSITIONS)))
+        programs = np.unique(tokens[vocabulary.is_program[tokens]])
+        if len(programs) > 1 and random.random() < self._augment.thin:
+            count = int(random.integers(1, len(programs)))
+            keep = random.choice(programs, size=count, replace=False)
+            tokens = vocabulary.thin(tokens, set(keep.tolist()))
+        return tokens
