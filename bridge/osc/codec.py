@@ -145,8 +145,8 @@ def encode_bundle(time_tag: int, packets: Iterable[bytes]) -> bytes:
 def encode_reply(reply: Reply) -> bytes:
     """A reply as a datagram; an error's texts are cut where it would grow too long."""
     if isinstance(reply, Fail):
-        text, address = _cut(reply.text, _TEXT_BYTES), _cut(reply.address, _ADDRESS_BYTES)
-        reply = Fail(reply.req, reply.code, text, address)
+        text, sent_to = _cut(reply.text, _TEXT_BYTES), _cut(reply.sent_to, _ADDRESS_BYTES)
+        reply = Fail(reply.req, reply.code, text, sent_to)
     return encode(reply.address, reply.args())
 
 

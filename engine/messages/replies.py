@@ -93,7 +93,7 @@ class Fail(Message):
     req: int = arg("int", "the request's number, 0 where it has none")
     code: str = arg("str", "one of the codes below")
     text: str = arg("str", "what is wrong and what to do")
-    address: str = arg("str", "where the message was sent that went wrong")
+    sent_to: str = arg("str", "the address of the message that went wrong")
 
     @classmethod
     def of(cls, error: SidemanError, req: int = 0, address: str = "") -> Fail:
