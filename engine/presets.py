@@ -61,7 +61,7 @@ class Midi:
     """General MIDI programs (0 to 127), their names, or ``"drums"``; empty for the track's own."""
     bars: Bars = 4
     polyphony: Annotated[int, Meta(ge=1, le=64)] | None = None
-    """Notes that may sound at once."""
+    """Notes of one program that may sound at once."""
     density: Annotated[float, Meta(gt=0, le=16)] | None = None
     """Notes to the beat."""
     low: Pitch = 0
