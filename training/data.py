@@ -134,7 +134,7 @@ class Lanes:
         self._buffers: list[Tokens] = [np.zeros(0, dtype=np.uint16)] * lanes
 
     def segment(self, length: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """The next ``length`` steps: tokens [lanes, length + 1], and which lanes start anew [lanes].
+        """The next ``length`` steps: tokens [lanes, length + 1], and the lanes that start anew.
 
         A segment's last token is the next one's first, so that every token is predicted once.
         """
@@ -155,7 +155,7 @@ class Lanes:
         queue = self._queues[collection]
         if not queue:
             queue += self._data.select("train", collection)
-            self._random.shuffle(queue)  # type: ignore[arg-type] # a list is shuffled in place
+            self._random.shuffle(queue)
         tokens = self._vary(self._data.tokens(queue.pop()))
         if inside:
             bars = np.flatnonzero(self._data.vocabulary.is_bar[tokens])

@@ -56,9 +56,7 @@ def score_piece(model: Rwkv7, data: TokenSet, piece: Piece, limit: int | None = 
     return Score(nats / math.log(2), len(body), int(vocabulary.is_note[body].sum()))
 
 
-def score(
-    model: Rwkv7, data: TokenSet, pieces: Iterable[Piece], limit: int | None = None
-) -> Score:
+def score(model: Rwkv7, data: TokenSet, pieces: Iterable[Piece], limit: int | None = None) -> Score:
     """The sum over several pieces."""
     return sum((score_piece(model, data, piece, limit) for piece in pieces), Score())
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from miditok import REMI, TokenizerConfig
@@ -111,9 +112,7 @@ def tokenize(config: TokenizeConfig) -> Path:
     seen: set[str] = set()
     position = 0
     for collection in config.recipe.collections:
-        encoded = list(
-            _encode_collection(tokenizer, collection, config.midis, seen, skipped)
-        )
+        encoded = list(_encode_collection(tokenizer, collection, config.midis, seen, skipped))
         heldout = _choose_heldout(encoded, collection.heldout, config.seed)
         for item in encoded:
             apart = collection.weight == 0 or item.work in heldout
@@ -159,49 +158,48 @@ def _encode_collection(
         name = path.relative_to(folder).as_posix()
         try:
             if path.name in collection.exclude:
-                raise _Unusable(collection.reason)
+                raise _UnusableError(collection.reason)
             tokens, notes = _encode(tokenizer, path)
             sha256 = hashlib.sha256(tokens.tobytes()).hexdigest()
             if sha256 in seen:
-                raise _Unusable("the same piece as another file")
-        except _Unusable as reason:
-            skipped.append(
-                {"collection": collection.name, "path": name, "reason": str(reason)}
-            )
+                raise _UnusableError("the same piece as another file")
+        except _UnusableError as reason:
+            skipped.append({"collection": collection.name, "path": name, "reason": str(reason)})
             continue
         seen.add(sha256)
         match = re.search(collection.work, name) if collection.work else None
         yield _Encoded(name, match[0] if match else name, sha256, tokens, notes)
 
 
-class _Unusable(Exception):
+class _UnusableError(Exception):
     """Why a file is left out."""
 
 
 def _encode(tokenizer: REMI, path: Path) -> tuple[np.ndarray, int]:
     """Tokens (uint16, without BOS and EOS) and the number of notes of one file."""
+    score: Any  # symusic types a score by its time unit, which only the file decides
     try:
         score = Score(path)
     except Exception as error:  # symusic raises several kinds for broken files
-        raise _Unusable(f"cannot be read: {error}") from error
+        raise _UnusableError(f"cannot be read: {error}") from error
     foreign = {
         f"{meter.numerator}/{meter.denominator}"
         for meter in score.time_signatures
         if meter.numerator not in METERS.get(meter.denominator, ())
     }
     if foreign:
-        raise _Unusable(f"meter {', '.join(sorted(foreign))}")
+        raise _UnusableError(f"meter {', '.join(sorted(foreign))}")
     # Notes of one moment are written in one order only, as `engine.music.Note` sorts: by program,
     # drums first, then by pitch. miditok keeps the order of the tracks.
     score.tracks.sort(key=lambda track: -1 if track.is_drum else track.program, inplace=True)
     try:
         ids = tokenizer.encode(score).ids
     except Exception as error:  # miditok's kinds are not documented
-        raise _Unusable(f"cannot be tokenized: {error!r}") from error
+        raise _UnusableError(f"cannot be tokenized: {error!r}") from error
     tokens = np.asarray(ids, dtype=np.uint16)
     notes = int(np.isin(tokens, list(tokenizer.token_ids_of_type("Velocity"))).sum())
     if notes < FEWEST_NOTES:
-        raise _Unusable(f"only {notes} notes")
+        raise _UnusableError(f"only {notes} notes")
     return tokens, notes
 
 

@@ -263,7 +263,7 @@ class _Record:
         self._folder = config.run
         self._config = {**asdict(config), "sizes": sizes.to_json()}
         self._started = time.time()
-        self._board = SummaryWriter(str(config.run))  # type: ignore[no-untyped-call]
+        self._board = SummaryWriter(str(config.run))
 
     def run(self, status: str, trainer: Trainer, error: str | None = None) -> None:
         """Write ``run.json`` anew, in one move."""
@@ -293,7 +293,7 @@ class _Record:
 
     def _line(self, trainer: Trainer, values: dict[str, float]) -> None:
         for name, value in values.items():
-            self._board.add_scalar(name, value, trainer.step)  # type: ignore[no-untyped-call]
+            self._board.add_scalar(name, value, trainer.step)
         line = {"step": trainer.step, "seconds": round(trainer.seconds, 1)} | values
         with (self._folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")

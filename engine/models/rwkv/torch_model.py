@@ -1,7 +1,7 @@
 """RWKV-7 in torch: the one definition that trains, prefills and steps, on CPU and CUDA.
 
 Parameter names are x070's (see :mod:`engine.models.rwkv.architecture`), so a state dict of this
-module is a model file. Shapes below: B sequences, T tokens, C channels, H heads of N = C/H channels.
+module is a model file. Shapes below: B sequences, T tokens, C channels, H heads of N = C/H.
 
 Source: Peng et al., arXiv 2503.14456. Time mixing keeps, for each head, a matrix S [N, N] (value x
 key) and per token does
@@ -14,6 +14,7 @@ computes this exactly, in fp32, a chunk of tokens at a time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import torch
@@ -65,15 +66,13 @@ def wkv(
         state = state.float()
         for start, stop, size in ((0, whole, CHUNK), (whole, length, length - whole)):
             if start < stop:
-                y, state = _wkv_chunks(*(x[:, start:stop] for x in inputs), state, size)
+                y, state = _wkv_chunks([x[:, start:stop] for x in inputs], state, size)
                 pieces.append(y)
         return torch.cat(pieces, 1) if len(pieces) > 1 else pieces[0], state
 
 
-def _wkv_chunks(
-    r: Tensor, w: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, state: Tensor, size: int
-) -> tuple[Tensor, Tensor]:
-    """:func:`wkv` for a T that is a multiple of ``size``.
+def _wkv_chunks(inputs: Sequence[Tensor], state: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """:func:`wkv` of ``r, w, k, v, a, b`` whose T is a multiple of ``size``.
 
     With W_t the product of decays from the chunk's start through t, and u_t = S_{t-1} a_t,
 
@@ -82,13 +81,13 @@ def _wkv_chunks(
     so that u solves one unit lower-triangular system per chunk, whatever S_0 is. Everything but
     S_0's own way from chunk to chunk (one small matrix product) runs for all chunks at once.
     """
-    batch, length, heads, width = r.shape
+    batch, length, heads, width = inputs[0].shape
     chunks = length // size
 
     def split(x: Tensor) -> Tensor:  # [B, T, H, N] -> [B, H, chunks, size, N]
         return x.view(batch, chunks, size, heads, width).permute(0, 3, 1, 2, 4)
 
-    r, w, k, v, a, b = (split(x) for x in (r, w, k, v, a, b))
+    r, w, k, v, a, b = (split(x) for x in inputs)
     log_decay = w.cumsum(-2)
     decay, growth = log_decay.exp(), (-log_decay).exp()
     end = decay[..., -1:, :]
@@ -136,6 +135,15 @@ def _shifted(x: Tensor, last: Tensor) -> Tensor:
     return torch.cat((last.unsqueeze(1).to(x.dtype), x[:, :-1]), 1) - x
 
 
+def _empty(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.empty(*shape))
+
+
+def _low_rank(width: int, rank: int) -> tuple[nn.Parameter, nn.Parameter, nn.Parameter]:
+    """An offset and the two factors of its correction."""
+    return _empty(width), _empty(width, rank), _empty(rank, width)
+
+
 class TimeMix(nn.Module):
     """The recurrent half of a layer: reads and writes the matrices S."""
 
@@ -143,20 +151,14 @@ class TimeMix(nn.Module):
         super().__init__()
         self.layer, self.heads, self.width = layer, sizes.heads, sizes.head
         c = sizes.embed
-        for name in "rwkvag":
-            self.register_parameter(f"x_{name}", nn.Parameter(torch.empty(c)))
-        ranks = {"w": sizes.decay_rank, "a": sizes.iclr_rank}
+        self.x_r, self.x_w, self.x_k = _empty(c), _empty(c), _empty(c)
+        self.x_v, self.x_a, self.x_g = _empty(c), _empty(c), _empty(c)
+        self.w0, self.w1, self.w2 = _low_rank(c, sizes.decay_rank)
+        self.a0, self.a1, self.a2 = _low_rank(c, sizes.iclr_rank)
         if layer > 0:
-            ranks["v"] = sizes.value_rank
-        for letter, rank in ranks.items():
-            self.register_parameter(f"{letter}0", nn.Parameter(torch.empty(c)))
-            self.register_parameter(f"{letter}1", nn.Parameter(torch.empty(c, rank)))
-            self.register_parameter(f"{letter}2", nn.Parameter(torch.empty(rank, c)))
-        self.g1 = nn.Parameter(torch.empty(c, sizes.gate_rank))
-        self.g2 = nn.Parameter(torch.empty(sizes.gate_rank, c))
-        self.k_k = nn.Parameter(torch.empty(c))
-        self.k_a = nn.Parameter(torch.empty(c))
-        self.r_k = nn.Parameter(torch.empty(sizes.heads, sizes.head))
+            self.v0, self.v1, self.v2 = _low_rank(c, sizes.value_rank)
+        self.g1, self.g2 = _empty(c, sizes.gate_rank), _empty(sizes.gate_rank, c)
+        self.k_k, self.k_a, self.r_k = _empty(c), _empty(c), _empty(sizes.heads, sizes.head)
         self.receptance = nn.Linear(c, c, bias=False)
         self.key = nn.Linear(c, c, bias=False)
         self.value = nn.Linear(c, c, bias=False)
@@ -307,16 +309,15 @@ def _initialise_time_mix(att: TimeMix, depth: float, remaining: float) -> None:
     channel = torch.arange(channels) / channels
     along = torch.arange(channels) / (channels - 1)
     for name, power in _SHIFT_POWERS.items():
-        getattr(att, f"x_{name}").copy_(1 - channel ** (power * remaining))
+        att.get_parameter(f"x_{name}").copy_(1 - channel ** (power * remaining))
     att.w0.copy_(-6.5 + 5 * along ** (0.85 + depth**0.5))
     att.a0.zero_()
     att.k_k.fill_(0.85)
     att.k_a.fill_(1.0)
     att.r_k.zero_()
-    for letter in "wavg":
-        if hasattr(att, f"{letter}1"):
-            getattr(att, f"{letter}1").zero_()
-            nn.init.orthogonal_(getattr(att, f"{letter}2"), gain=0.1)
+    for letter in "wag" if att.layer == 0 else "wavg":
+        att.get_parameter(f"{letter}1").zero_()
+        nn.init.orthogonal_(att.get_parameter(f"{letter}2"), gain=0.1)
     if att.layer > 0:
         att.v0.fill_(1.0)
     bound = channels**-0.5
