@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from engine.messages.spec import Arg, Scalar, bad_arguments, nearest
+from engine.messages.spec import Arg, Scalar, bad_arguments, nearest, shown
 
 LAST_BAR: Final = 1_000_000
 MOST_BARS: Final = 64
@@ -85,7 +85,7 @@ class Keys:
         for name, value in given.items():
             key = KEYS.get(name)
             if key is None:
-                raise bad_arguments(address, f'no key "{name[:40]}"{nearest(name, list(KEYS))}')
+                raise bad_arguments(address, f"no key {shown(name)}{nearest(name, list(KEYS))}")
             try:
                 values[_field(name)] = key.check(value)
             except ValueError as error:
@@ -105,9 +105,9 @@ class Keys:
                 raise bad_arguments(address, f"expected the name of a key, not {name}")
             if i + 1 == len(pairs):
                 known = "" if name in KEYS else nearest(name, list(KEYS))
-                raise bad_arguments(address, f'key "{name[:40]}" has no value{known}')
+                raise bad_arguments(address, f"key {shown(name)} has no value{known}")
             if name in given:
-                raise bad_arguments(address, f'key "{name[:40]}" stands there twice')
+                raise bad_arguments(address, f"key {shown(name)} stands there twice")
             given[name] = pairs[i + 1]
         return cls.of(given, address)
 

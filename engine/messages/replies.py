@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal, Self
 
 from engine.errors import Code, SidemanError
-from engine.messages.spec import Message, Scalar, arg, bad_arguments, message
+from engine.messages.spec import Message, Scalar, arg, bad_arguments, message, shown
 
 State = Literal["loading", "ready", "generating", "degraded"]
 
@@ -183,6 +183,6 @@ def parse_reply(address: str, args: Sequence[object]) -> Reply:
     """The reply that came from an engine. Raises :class:`SidemanError` where it is none."""
     cls = REPLIES.get(address)
     if cls is None:
-        raise SidemanError(Code.UNKNOWN_ADDRESS, f"no reply {address[:100]}")
+        raise SidemanError(Code.UNKNOWN_ADDRESS, f"no reply {shown(address)}")
     reply: Reply = cls.from_args(address, args)
     return reply

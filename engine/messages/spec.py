@@ -154,7 +154,7 @@ class Arg:
 
     def _refused(self, value: object) -> ValueError:
         hint = nearest(value, self.choices) if isinstance(value, str) else ""
-        return ValueError(f"must be {self.allowed}, not {_shown(value)}{hint}")
+        return ValueError(f"must be {self.allowed}, not {shown(value)}{hint}")
 
 
 def one_of(words: Sequence[str]) -> str:
@@ -162,7 +162,7 @@ def one_of(words: Sequence[str]) -> str:
     return " or ".join((", ".join(words[:-1]), words[-1])) if len(words) > 1 else "".join(words)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A value as an error message quotes it: short and on one line."""
     if isinstance(value, str):
         text = value if len(value) <= 40 else value[:37] + "..."

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from engine.errors import Code, SidemanError
 from engine.messages import commands as c
-from engine.messages.spec import Arg, nearest
+from engine.messages.spec import Arg, nearest, shown
 
 ROOT: Final = "/sideman/"
 _TRACK_PATH: Final = "/sideman/track/"
@@ -83,7 +83,7 @@ def parse(address: str, args: Sequence[object]) -> c.Command:
             at = entry.track_at
             return entry.build(address, [*args[:at], number, *args[at:]])
     raise SidemanError(
-        Code.UNKNOWN_ADDRESS, f"no address {address[:100]}{nearest(address, list(TABLE))}"
+        Code.UNKNOWN_ADDRESS, f"no address {shown(address)}{nearest(address, list(TABLE))}"
     )
 
 
