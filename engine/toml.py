@@ -64,7 +64,7 @@ class Source:
             return None
         for end in range(1, len(self._lines) + 1):
             try:
-                data = tomllib.loads("\n".join(self._lines[:end]))
+                data = tomllib.loads("\n".join(self._lines[:end]) + "\n")
             except tomllib.TOMLDecodeError:
                 continue  # inside a value that runs over several lines
             if _holds(data, keys):

@@ -39,9 +39,9 @@ class Trigger:
         channel, kind, number = parts
         if kind not in [*Kind]:
             raise ValueError(f"{kind!r} in {text!r} is not one of {', '.join(Kind)}")
-        if not re.fullmatch(r"\d{1,2}", channel) or not 1 <= int(channel) <= 16:
+        if not re.fullmatch(r"[0-9]{1,2}", channel) or not 1 <= int(channel) <= 16:
             raise ValueError(f"the channel in {text!r} is 1 to 16, not {channel!r}")
-        if not re.fullmatch(r"\d{1,3}", number) or int(number) > 127:
+        if not re.fullmatch(r"[0-9]{1,3}", number) or int(number) > 127:
             raise ValueError(f"the number in {text!r} is 0 to 127, not {number!r}")
         return cls(int(channel), Kind(kind), int(number))
 
@@ -89,7 +89,7 @@ ACTIONS: dict[str, Argument] = {
 }
 """Every action and its argument; each parameter that is a number can be moved by a controller."""
 
-_NUMBER = r"\d+(?:\.\d+)?"
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 
 
 @dataclass(frozen=True, slots=True)
