@@ -23,8 +23,11 @@ Bias = tuple[Ids, NDArray[np.float32]]
 STEPS_PER_NAT = 256
 """Logits are rounded to this grid: 0.2% of a probability, far below what anyone can hear."""
 
-_WEIGHTS = np.rint(np.exp(np.arange(24 * STEPS_PER_NAT) / -STEPS_PER_NAT) * 2**40).astype(np.int64)
-_WEIGHTS[-1] = 0
+COLDEST = 1e-6
+"""At this temperature and below, the likeliest token is taken."""
+
+WEIGHTS = np.rint(np.exp(np.arange(24 * STEPS_PER_NAT) / -STEPS_PER_NAT) * 2**32).astype(np.int64)
+WEIGHTS[-1] = 0
 """Weight of a token by how far its logit lies below the best one; none from 24 nats on."""
 
 _SEED_BITS = (1 << 64) - 1
@@ -117,11 +120,12 @@ class Sampler:
             self.top_p += round(self._curve.top_p * swing, 6)
             self.temperature = max(self.temperature, 0.0)
             self.top_p = min(max(self.top_p, 0.01), 1.0)
-        self._scale = STEPS_PER_NAT / self.temperature if self.temperature > 0 else 0.0
+        self._scale = STEPS_PER_NAT / self.temperature if self.temperature > COLDEST else 0.0
 
     def choose(self, logits: NDArray[np.float32], ids: Ids, bias: Bias | None = None) -> int:
         """One of ``ids``, by ``logits`` [V] plus ``bias`` (ids and what to add to each).
 
+        Either all of the ids are penalised ones, or none is.
         Raises ``ValueError`` where the logits are not numbers.
         """
         if bias is not None:
@@ -141,8 +145,8 @@ class Sampler:
 
     def _draw(self, scores: NDArray[np.float32], best: np.float32) -> int:
         """Index of one of the scores, drawn by the table of weights."""
-        depths = np.minimum((best - scores) * self._scale, len(_WEIGHTS) - 1)
-        weights = _WEIGHTS[(depths + 0.5).astype(np.intp)]
+        depths = np.minimum((best - scores) * self._scale, len(WEIGHTS) - 1)
+        weights = WEIGHTS[(depths + 0.5).astype(np.intp)]
         if self.top_p >= 1.0 and not 0 < self._top_k < len(scores):
             sums = weights.cumsum()
             return int(sums.searchsorted(self._below(int(sums[-1])), side="right"))

@@ -127,12 +127,12 @@ def budget(plan: Plan, owed: int, first: int, room: int, step: int) -> Budget:
     positions = max(0, room - first)
     span = positions * step
     beats = span / TICKS_PER_BEAT
-    most = ceil(NOTES_PER_BEAT * beats) * len(set(plan.programs))
+    limit = most = ceil(NOTES_PER_BEAT * beats) * len(set(plan.programs))
     lead = None
     if plan.density is not None:
-        most = min(most, max(1, ceil(plan.density * beats * (1 + DENSITY_TOLERANCE))))
+        most = min(limit, max(1, ceil(plan.density * beats * (1 + DENSITY_TOLERANCE))))
         lead = max(1, ceil(plan.density))
-    least = min(max(least_notes(plan, beats), owed), positions)
+    least = min(max(least_notes(plan, beats), owed), positions, limit)
     return Budget(least, max(least, most), first * step, span, lead)
 
 

@@ -11,8 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from engine.music import Meter, Note
+from engine.music import DRUMS, Meter, Note
 from engine.tokens.vocabulary import Grid, Vocabulary
+
+EDGE_HATS = {22: 42, 26: 46}
+"""Drum pitches below the General MIDI kit that Roland's kits send for a hi-hat struck on its edge,
+and the closed and open hi-hat that they stand for (Gillick et al. 2019, Groove MIDI Dataset)."""
 
 
 class Written(NamedTuple):
@@ -37,11 +41,12 @@ def quantise(vocabulary: Vocabulary, grid: Grid, notes: Iterable[Note]) -> list[
     """
     kept: dict[tuple[int, int, int], tuple[int, int, int, int]] = {}
     for note in notes:
+        pitch = EDGE_HATS.get(note.pitch, note.pitch) if note.program == DRUMS else note.pitch
         program_id = vocabulary.program_ids.get(note.program)
-        pitch_id = vocabulary.pitch_id(note.program, note.pitch)
+        pitch_id = vocabulary.pitch_id(note.program, pitch)
         if program_id is None or pitch_id is None:
             continue
-        place = (grid.position(note.tick), note.program, note.pitch)
+        place = (grid.position(note.tick), note.program, pitch)
         duration_id = vocabulary.duration[grid.duration(note.duration)]
         velocity_id = vocabulary.velocity_ids[min(max(note.velocity, 1), 127)]
         former = kept.get(place)
@@ -76,6 +81,7 @@ def decode(vocabulary: Vocabulary, tokens: Iterable[int]) -> list[Note]:
     bar, position = -1, 0
     grid = vocabulary.grid(vocabulary.meters[0])
     pending: list[int] = []
+    expected: list[range] = []
     for token in tokens:
         if token == vocabulary.bar:
             bar, position, pending = bar + 1, 0, []
@@ -85,13 +91,16 @@ def decode(vocabulary: Vocabulary, tokens: Iterable[int]) -> list[Note]:
         elif token in vocabulary.position:
             position, pending = token - vocabulary.position.start, []
         elif token in vocabulary.program:
+            program = vocabulary.programs[token - vocabulary.program.start]
+            expected = [vocabulary.pitches(program)[0], vocabulary.velocity, vocabulary.duration]
             pending = [token]
-        elif token in vocabulary.duration and len(pending) == 3:
+        elif pending and token in expected[len(pending) - 1]:
             pending.append(token)
-            notes.append(_note(vocabulary, grid, max(bar, 0), position, pending))
+            if len(pending) == 4:
+                notes.append(_note(vocabulary, grid, max(bar, 0), position, pending))
+                pending = []
+        else:
             pending = []
-        elif pending:
-            pending.append(token)
     return notes
 
 

@@ -16,7 +16,9 @@ import json
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +83,7 @@ def nearest(ascending: Sequence[int], value: int) -> int:
     return i - 1 if i and value - ascending[i - 1] < ascending[i] - value else i
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Vocabulary:
     """Tokens and their ids. Ids of one type are contiguous and ascend with their value.
 
@@ -111,7 +113,7 @@ class Vocabulary:
     """Positions in a written beat."""
     lengths: tuple[tuple[int, int, int], ...]
     """Durations as (beats, parts, parts in a beat), in written beats."""
-    _grids: dict[Meter, Grid] = field(default_factory=dict, repr=False)
+    _grids: dict[Meter, Grid] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: str | Path) -> Vocabulary:
@@ -152,6 +154,8 @@ class Vocabulary:
 
         beat_res = {_span(key): int(parts) for key, parts in config["beat_res"].items()}
         lengths = _lengths(beat_res)
+        if any(Fraction(*a) >= Fraction(*b) for a, b in pairwise(map(_parts, lengths))):
+            raise ValueError("the spans of its beat_res are not in order")
         resolution = max(beat_res.values())
         meters = tuple(
             Meter(int(num), int(den))
@@ -245,7 +249,7 @@ class Vocabulary:
         roomy = [m for m in by_taste if self._reach(m) >= meter.ticks]
         if roomy:
             return max(roomy, key=lambda m: (m.den == 4, m.ticks))
-        return max(by_taste, key=self._reach)
+        return max(by_taste, key=lambda m: (self._reach(m), m.ticks))
 
     def grid(self, meter: Meter) -> Grid:
         """Positions and durations in a bar of ``meter``, never past the bar's own end.
@@ -293,3 +297,9 @@ def _lengths(beat_res: dict[tuple[int, int], int]) -> tuple[tuple[int, int, int]
     last = max(beat_res)
     lengths.append((max(last), 0, beat_res[last]))
     return tuple(lengths[1:])
+
+
+def _parts(length: tuple[int, int, int]) -> tuple[int, int]:
+    """A duration as a fraction of a beat."""
+    beats, part, parts = length
+    return beats * parts + part, parts
