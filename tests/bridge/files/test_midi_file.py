@@ -6,7 +6,7 @@ from pathlib import Path
 import mido
 import pytest
 import symusic
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.files import midi_reader, midi_writer
@@ -222,16 +222,18 @@ def songs(draw: st.DrawFn) -> MidiSong:
         )
     ticks = draw(st.lists(st.integers(1, 20_000), max_size=4, unique=True))
     tempos = [Tempo(tick, draw(st.integers(1, 0xFFFFFF))) for tick in (0, *sorted(ticks))]
-    length = MidiSong(tuple(tracks), meter_map).end + draw(st.integers(0, 5000))
+    length = MidiSong(meter_map, (), tuple(tracks)).end + draw(st.integers(0, 5000))
     length = max(length, 20_000, meter_map.start(21))
-    return MidiSong(tuple(tracks), meter_map, tuple(tempos), length)
+    return MidiSong(meter_map, tuple(tempos), tuple(tracks), length)
 
 
+@settings(max_examples=40, deadline=None)
 @given(songs())
 def test_what_is_written_reads_back(song: MidiSong) -> None:
     assert midi_reader.parse(midi_writer.dump(song)) == song
 
 
+@settings(max_examples=40, deadline=None)
 @given(songs())
 def test_other_readers_see_the_same_notes(song: MidiSong) -> None:
     score = symusic.Score.from_midi(midi_writer.dump(song))
