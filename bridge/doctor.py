@@ -148,23 +148,31 @@ def _models(name: str, _: Config) -> Iterator[Check]:
 def _presets(name: str, _: Config) -> Iterator[Check]:
     from engine.models import store
 
-    good = []
+    good: list[str] = []
+    bad: dict[str, list[str]] = {}
     for preset in presets.names():
         try:
             store.find(presets.load(preset).model)
-        except SidemanError as problem:
-            yield Check(f"{name} {preset}", Status.FAIL, problem.text, "mend or remove its file")
-        else:
             good.append(preset)
+        except SidemanError as problem:
+            bad.setdefault(problem.text, []).append(preset)
     if good:
         yield Check(name, Status.OK, ", ".join(good))
+    for text, names in bad.items():
+        yield Check(name, Status.FAIL, f"{', '.join(names)}: {text}", "mend what it names")
 
 
 def _synth(name: str, config: Config) -> Iterator[Check]:
-    from bridge.files import render, soundfont
+    from bridge.files import soundfont, synths
 
-    font = soundfont.find(config.files.soundfont or None)
-    yield Check(name, Status.OK, f"{render.backend()}, {font}")
+    try:
+        font = soundfont.find(config.files.soundfont or None)
+        engine, synth = synths.open_synth(font, 44_100)
+    except SidemanError as problem:
+        yield Check(name, Status.WARN, problem.text, "MIDI works without; audio files need it")
+        return
+    synth.close()
+    yield Check(name, Status.OK, f"{engine} plays {font.path}")
 
 
 def _writers(name: str, _: Config) -> Iterator[Check]:
@@ -186,9 +194,9 @@ def _writers(name: str, _: Config) -> Iterator[Check]:
 def _sessions(name: str, config: Config) -> Iterator[Check]:
     given = config.files.sessions
     folder = Path(given).expanduser() if given else default_sessions()
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as problem:
         yield Check(name, Status.FAIL, f"{folder}: {problem.strerror}", "serve with --sessions DIR")
@@ -228,15 +236,12 @@ def sleep_lateness_ms(times: int = 200, interval_s: float = 0.002) -> list[float
 
 def ping(host: str, port: int, timeout_s: float = 0.5) -> bool:
     """Whether a Sideman engine answers there by OSC over UDP."""
-    from pythonosc.osc_message import OscMessage
-    from pythonosc.osc_message_builder import OscMessageBuilder
+    from bridge.osc.client import OscClient
 
-    question = OscMessageBuilder("/sideman/ping")
-    question.add_arg(1, "i")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.settimeout(timeout_s)
+    with OscClient(host, port, timeout=timeout_s) as client:
         try:
-            probe.sendto(question.build().dgram, (host, port))
-            return OscMessage(probe.recv(2048)).address == "/sideman/pong"
-        except (OSError, ValueError):
+            client.send("/sideman/ping", 1)
+            client.wait_for("/sideman/pong")
+        except (OSError, TimeoutError):
             return False
+    return True

@@ -6,6 +6,10 @@ without ``libasound.so.2``, and an engine that uses OSC alone must not mind.
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +53,7 @@ class System:
 
 def systems() -> list[System]:
     """Every MIDI system of this build; ``not-allowed`` where python-rtmidi cannot be loaded."""
+    os.environ.setdefault("JACK_NO_START_SERVER", "1")  # looking must not start a server
     try:
         import rtmidi
     except ImportError as problem:
@@ -62,10 +67,25 @@ def systems() -> list[System]:
 
 
 def _look(rtmidi: Any, name: str, api: int) -> System:
-    try:
-        # Not deleted by hand: RtMidi's clients close when they are collected.
-        inputs = rtmidi.MidiIn(api).get_ports()
-        outputs = rtmidi.MidiOut(api).get_ports()
-    except (rtmidi.SystemError, rtmidi.RtMidiError) as problem:
-        return System(name, problem=" ".join(str(problem).split()))
+    with _quiet():
+        try:
+            # Not deleted by hand: RtMidi's clients close when they are collected.
+            inputs = rtmidi.MidiIn(api).get_ports()
+            outputs = rtmidi.MidiOut(api).get_ports()
+        except (rtmidi.SystemError, rtmidi.RtMidiError) as problem:
+            return System(name, problem=" ".join(str(problem).split()))
     return System(name, tuple(inputs), tuple(outputs))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the C libraries of ALSA and JACK write to stderr from the user."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

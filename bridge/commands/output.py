@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -32,3 +34,33 @@ def size(count: int) -> str:
             break
         value /= 1024
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+class Progress:
+    """How far a command is, on stderr, once it has taken two seconds.
+
+    On a terminal one line counts up; in a pipe a plain line stands for each tenth.
+    """
+
+    def __init__(self, what: str, stream: TextIO | None = None) -> None:
+        """``what`` is being done; ``stream`` is written to instead of stderr."""
+        self._what = what
+        self._stream = stream or sys.stderr
+        self._terminal = self._stream.isatty()
+        self._begin = time.monotonic() + 2.0
+        self._shown = -1
+
+    def __call__(self, part: float) -> None:
+        """``part`` of the work, 0 to 1, is done."""
+        if time.monotonic() < self._begin:
+            return
+        step = int(part * (100 if self._terminal else 10))
+        if step > self._shown:
+            self._shown = step
+            before, after = ("\r", "") if self._terminal else ("", "\n")
+            print(f"{before}{self._what}: {part:.0%}", end=after, file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """End the line."""
+        if self._terminal and self._shown >= 0:
+            print(file=self._stream)
