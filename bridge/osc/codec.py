@@ -124,7 +124,9 @@ def encode(address: str, args: Sequence[Scalar] = ()) -> bytes:
     builder = OscMessageBuilder(address)
     for value in args:
         if isinstance(value, str):
-            builder.add_arg(value.replace("\0", ""), "s")
+            # Neither zeros nor the lone surrogates of odd file names can travel.
+            text = value.replace("\0", "").encode(errors="replace").decode()
+            builder.add_arg(text, "s")
         elif isinstance(value, float):
             builder.add_arg(value, "f")
         else:
