@@ -105,9 +105,9 @@ def _parse(data: bytes) -> MidiSong:
         raise _BadMidiError("holds no notes")
     tempos = {0: Tempo(0).beat_us} | {scaled(tick): beat_us for tick, beat_us in shared.tempos}
     return MidiSong(
+        tuple(tracks),
         meter_map,
         tuple(Tempo(tick, beat_us) for tick, beat_us in sorted(tempos.items())),
-        tuple(tracks),
         scaled(max(chunk.end for chunk in chunks)),
     )
 

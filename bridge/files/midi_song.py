@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from engine import instruments
@@ -70,9 +70,9 @@ class MidiSong:
     song's end in absolute ticks where that lies beyond its last note, as with a final rest.
     """
 
-    meter_map: MeterMap
-    tempos: tuple[Tempo, ...]
     tracks: tuple[MidiTrack, ...]
+    meter_map: MeterMap = field(default_factory=MeterMap)
+    tempos: tuple[Tempo, ...] = (Tempo(0),)
     length: int = 0
 
     @classmethod
@@ -96,7 +96,7 @@ class MidiSong:
             )
             for program in sorted(by_program)
         )
-        return cls(meter_map or MeterMap(), (Tempo.of_bpm(bpm),), tracks, length)
+        return cls(tracks, meter_map or MeterMap(), (Tempo.of_bpm(bpm),), length)
 
     @property
     def notes(self) -> tuple[Note, ...]:

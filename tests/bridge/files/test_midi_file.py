@@ -222,9 +222,9 @@ def songs(draw: st.DrawFn) -> MidiSong:
         )
     ticks = draw(st.lists(st.integers(1, 20_000), max_size=4, unique=True))
     tempos = [Tempo(tick, draw(st.integers(1, 0xFFFFFF))) for tick in (0, *sorted(ticks))]
-    length = MidiSong(meter_map, (), tuple(tracks)).end + draw(st.integers(0, 5000))
+    length = MidiSong(tuple(tracks), meter_map).end + draw(st.integers(0, 5000))
     length = max(length, 20_000, meter_map.start(21))
-    return MidiSong(meter_map, tuple(tempos), tuple(tracks), length)
+    return MidiSong(tuple(tracks), meter_map, tuple(tempos), length)
 
 
 @settings(max_examples=40, deadline=None)

@@ -145,7 +145,7 @@ def test_controllers_are_heard(engine: str, make_soundfont: Make) -> None:
     def played(*controls: Control) -> np.ndarray:
         track = MidiTrack("", 0, (Note(0, 0, 0, 69, 1920, 100),), 1, controls=controls)
         return render_array(
-            MidiSong(MeterMap(), (), (track,), 3840), soundfont=make_soundfont(), engine=engine
+            MidiSong((track,), length=3840), soundfont=make_soundfont(), engine=engine
         )
 
     plain = played()
@@ -166,7 +166,7 @@ def test_controllers_are_heard(engine: str, make_soundfont: Make) -> None:
 def test_tempo_changes_and_meters(make_soundfont: Make) -> None:
     tempos = (Tempo.of_bpm(120), Tempo.of_bpm(60, tick=960))
     track = MidiTrack("", 0, (Note(1, 0, 0, 69, 960, 100),), 1)
-    music = MidiSong(MeterMap([(0, Meter(2, 4))]), tempos, (track,))
+    music = MidiSong((track,), MeterMap([(0, Meter(2, 4))]), tempos)
     samples = render_array(music, soundfont=make_soundfont(), engine="tinysoundfont")
     assert len(samples) == round(2.5 * 44_100)
     assert np.abs(samples[: round(1.5 * 44_100)]).max() < QUIET
