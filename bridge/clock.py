@@ -1,0 +1,89 @@
+"""Seconds to musical position and back, for whichever source leads the song.
+
+One class for live and offline use: time is always a parameter, and nothing here asks the machine
+what time it is. Called by the conductor's thread only.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from engine.music import TICKS_PER_BEAT, Meter, MeterMap, Position
+
+MIN_BPM, MAX_BPM = 10.0, 999.0
+
+
+class SongClock:
+    """A line through the last place that the leading source named, at the tempo that it gave.
+
+    Positions are counted from that place with exact fractions, so a bar line is never the sum of
+    rounded lengths, however long the song plays.
+    """
+
+    def __init__(self, bpm: float = 120.0) -> None:
+        self._meters = MeterMap()
+        self._bpm = bpm
+        self._playing = False
+        self._anchor_seconds = Fraction(0)
+        self._anchor_tick = Fraction(0)
+
+    @property
+    def playing(self) -> bool:
+        return self._playing
+
+    @property
+    def bpm(self) -> float:
+        return self._bpm
+
+    @property
+    def meters(self) -> MeterMap:
+        return self._meters
+
+    @property
+    def _ticks_per_second(self) -> Fraction:
+        return Fraction(self._bpm) * TICKS_PER_BEAT / 60
+
+    def locate(
+        self, now: float, *, playing: bool, bpm: float, position: Position, meter: Meter
+    ) -> None:
+        """The source says where the song is at ``now``, how fast it goes, and in which meter."""
+        self._meters = self._meters.with_change(position.bar, meter)
+        self._bpm = bpm
+        self._playing = playing
+        self._anchor_seconds = Fraction(now)
+        self._anchor_tick = Fraction(self._meters.absolute(position))
+
+    def set_tempo(self, now: float, bpm: float) -> None:
+        """Go on from where the song is, at another tempo."""
+        self._anchor_tick = self._exact(now)
+        self._anchor_seconds = Fraction(now)
+        self._bpm = bpm
+
+    def set_playing(self, now: float, playing: bool) -> None:
+        """Start or stop where the song is."""
+        self._anchor_tick = self._exact(now)
+        self._anchor_seconds = Fraction(now)
+        self._playing = playing
+
+    def _exact(self, now: float) -> Fraction:
+        if not self._playing:
+            return self._anchor_tick
+        gone = Fraction(now) - self._anchor_seconds
+        return max(Fraction(0), self._anchor_tick + gone * self._ticks_per_second)
+
+    def tick(self, now: float) -> int:
+        """Absolute ticks at ``now``; the last whole tick that has been reached."""
+        exact = self._exact(now)
+        return exact.numerator // exact.denominator
+
+    def position(self, now: float) -> Position:
+        return self._meters.locate(self.tick(now))
+
+    def seconds(self, tick: int) -> float | None:
+        """When ``tick`` is reached at the present tempo; None while the transport stands still."""
+        if not self._playing:
+            return None
+        return float(self._anchor_seconds + (tick - self._anchor_tick) / self._ticks_per_second)
+
+    def bar_seconds(self, bar: int) -> float:
+        return float(self._meters.at(bar).ticks / self._ticks_per_second)

@@ -1,0 +1,246 @@
+"""The long-running engine: one loop that owns the conductor, and the threads that feed it.
+
+The receiving thread of the OSC server, the readers of the worker's line, the scribe and the loader
+put what they have into one queue; this loop takes it out, in order, and nothing else touches the
+session. It never waits for anything but the queue.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from bridge import config as configs
+from bridge.clock import SongClock
+from bridge.config import ServeOptions
+from bridge.files import session_folder
+from bridge.files.loader import FileLoader
+from bridge.files.session_folder import Scribe
+from bridge.osc.clients import Clients, Endpoint
+from bridge.osc.codec import capability_parts
+from bridge.osc.door import OscDoor
+from bridge.osc.server import OscServer
+from engine import presets
+from engine.conductor import Conductor
+from engine.errors import Code, SidemanError
+from engine.messages import Command, Reply, Scalar, capabilities
+from engine.messages.commands import Capabilities
+from engine.messages.parameters import PARAMETERS
+from engine.worker import wire
+from engine.worker.link import Line
+from engine.worker.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+BATCH = 64
+"""Things taken out of the queue before the time is looked at again."""
+
+Packet = tuple[bytes, Endpoint, float]
+Call = Callable[[], None]
+
+
+class OscOutbox:
+    """Replies go out by the door. See :class:`engine.ports.Outbox`."""
+
+    def __init__(self, door: OscDoor) -> None:
+        self._door = door
+
+    def reply(self, client_id: int, reply: Reply) -> None:
+        """To one client."""
+        self._door.reply(client_id, reply)
+
+    def broadcast(self, reply: Reply, besides: int | None = None) -> None:
+        """To all that asked to be notified."""
+        self._door.broadcast(reply, besides)
+
+    def changed(self, name: str, value: Scalar | None) -> None:
+        """To all that listen to a parameter."""
+        self._door.changed(name, value)
+
+    def client_count(self) -> int:
+        """How many clients said hello."""
+        return len(self._door.clients)
+
+
+class Engine:
+    """Everything that runs, wired together. :meth:`run` returns once :meth:`stop` was called."""
+
+    def __init__(self, options: ServeOptions) -> None:
+        """Binds its ports and makes its session folder. Raises what the user has to mend."""
+        check(options)
+        preset = presets.load(options.preset)
+        token = options.config.osc.token or None
+        self._queue: SimpleQueue[Packet | Call | None] = SimpleQueue()
+        self._server = OscServer(options.osc_host, options.osc_port, self._deliver)
+        clients = Clients(None if _is_loopback(options.osc_host) else token)
+        self._door = OscDoor(self._server, clients, self._handle, self._horizon)
+        folder, recalled = open_session(options)
+        self._scribe = Scribe(folder, self._queue.put)
+        sessions = folder.parent
+        allowed = [folder, sessions, *options.config.files.allowed_folders]
+        self.conductor = Conductor(
+            clock=SongClock(),
+            outbox=OscOutbox(self._door),
+            store=self._scribe,
+            loader=FileLoader(allowed, self._queue.put),
+            preset=preset,
+            device=options.device,
+        )
+        for name, value in options.config.parameters.items():
+            if name not in PARAMETERS:
+                raise SidemanError(
+                    Code.BAD_ARGUMENTS, f"config: no parameter {name!r} (see docs/osc.md)"
+                )
+            self.conductor.parameters[name] = PARAMETERS[name].check(value)
+        self._worker = Supervisor(lambda: Line(self._worker_says), self.conductor)
+        self.conductor.connect(self._worker)
+        if recalled:
+            session_folder.recall(folder, self.conductor)
+        self._capabilities = capability_parts(capabilities())
+        self._running = True
+
+    @property
+    def port(self) -> int:
+        """The OSC port, UDP and TCP."""
+        return self._server.port
+
+    @property
+    def host(self) -> str:
+        """The address that the OSC server is bound to."""
+        return self._server.host
+
+    def run(self, on_ready: Call) -> None:
+        """Serve until :meth:`stop`. ``on_ready`` is called once requests are answered."""
+        self.conductor.start(time.monotonic())
+        self._server.start()
+        on_ready()
+        try:
+            while self._running:
+                self._turn()
+        finally:
+            self._close()
+
+    def stop(self) -> None:
+        """End :meth:`run`; may be called from a signal handler or another thread."""
+        self._running = False
+        self._queue.put(None)
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        next_tag = self._door.tick(now)
+        self.conductor.tick(now)
+        moment = self.conductor.next_moment(now)
+        if next_tag is not None:
+            moment = min(moment, next_tag)
+        try:
+            item = self._queue.get(timeout=max(0.0, moment - time.monotonic()))
+            for _ in range(BATCH):
+                self._take(item)
+                item = self._queue.get_nowait()
+            self._take(item)
+        except Empty:
+            pass
+
+    def _take(self, item: Packet | Call | None) -> None:
+        if item is None:
+            return
+        try:
+            if callable(item):
+                item()
+            else:
+                self._door.receive(*item)
+        except Exception:
+            # The music goes on whatever was wrong with one message; the log says what it was.
+            log.exception("a message was lost to an error of the engine")
+
+    def _deliver(self, packet: bytes, endpoint: Endpoint, arrived: float) -> None:
+        """On the server's thread."""
+        self._queue.put((packet, endpoint, arrived))
+
+    def _worker_says(self, line: Line, message: wire.FromWorker | None) -> None:
+        """On the thread that reads the worker's line."""
+        self._queue.put(lambda: self._worker.receive(line, message, time.monotonic()))
+
+    def _handle(self, command: Command, client: int, when: float) -> None:
+        if isinstance(command, Capabilities):
+            for part in self._capabilities:
+                self._door.reply(client, part)
+        else:
+            self.conductor.handle(command, client, when)
+
+    def _horizon(self) -> float:
+        return self.conductor.horizon_seconds(time.monotonic())
+
+    def _close(self) -> None:
+        """In order: nothing new comes in, what was played is kept, the worker ends."""
+        self._server.stop()
+        self.conductor.write_played()
+        self._worker.close()
+        self._scribe.close()
+
+
+def check(options: ServeOptions) -> None:
+    """Refuse what this engine can't do, before anything is opened."""
+    if options.clock not in ("auto", "internal", "osc"):
+        raise SidemanError(
+            Code.NOT_ALLOWED, f"the clock {options.clock} is not built yet: use auto, osc or internal"
+        )
+    if options.midi_in or options.midi_out:
+        raise SidemanError(
+            Code.NOT_ALLOWED, "MIDI ports are not built yet: leave out --midi-in and --midi-out"
+        )
+    if not _is_loopback(options.osc_host) and not options.config.osc.token:
+        raise SidemanError(
+            Code.NOT_ALLOWED,
+            f"{options.osc_host} can be reached from other machines: set osc.token in the config,"
+            " which clients then send in hello",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def open_session(options: ServeOptions) -> tuple[Path, bool]:
+    """The session's folder, and whether it is taken up again.
+
+    A folder named by ``--sessions`` is a project: its newest session goes on. In the user's own
+    folder each start begins a new session, but for one that was cut off.
+    """
+    sessions = options.sessions or configs.default_sessions()
+    last = None if options.new_session else session_folder.newest(sessions)
+    if last is not None and (options.sessions or session_folder.was_cut_off(last)):
+        return last, True
+    return session_folder.new_folder(sessions, datetime.now()), False
+
+
+def serve(options: ServeOptions) -> int:
+    """``sideman serve``: run until SIGINT or SIGTERM, then stop in order. Returns 0."""
+    logging.basicConfig(
+        level=options.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
+    )
+    # Threads that receive must get their turn soon; the default of 5 ms could be heard.
+    sys.setswitchinterval(0.0005)
+    engine = Engine(options)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: engine.stop())
+
+    def ready() -> None:
+        print(
+            f"ready osc={engine.host}:{engine.port} panel=none preset={options.preset}", flush=True
+        )
+
+    engine.run(ready)
+    return 0

@@ -1,0 +1,612 @@
+"""What each command does: the one place where the session changes.
+
+One thread only. Commands come in with the moment at which they take effect, the worker's messages
+as they arrive, and :meth:`Conductor.tick` is called whenever :meth:`Conductor.next_moment` has
+come. Nothing here waits, reads a file or computes music.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from engine import __version__, presets
+from engine.brief import Brief, Place, has_context, settle, variation_source, wish_for
+from engine.errors import Code, SidemanError
+from engine.messages import commands as c
+from engine.messages.parameters import PARAMETERS
+from engine.messages.replies import Done, Fail, Pong, Reply, StatusReply, Synced, Value, VersionReply
+from engine.messages.spec import Scalar
+from engine.models import store as models
+from engine.music import DRUMS, Meter, Note, Position, ticks
+from engine.ports import LoadedFile, Loader, Outbox, Store
+from engine.presets import Preset
+from engine.requests import Requests
+from engine.session import Session, Track
+from engine.timing import Clock, Target, next_bar, next_sixteenth
+from engine.worker import wire
+from engine.worker.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+TELL_EVERY = 0.004
+"""Seconds in which changes are gathered before the worker hears of them."""
+
+KEEP_EVERY = 1.0
+"""Seconds after which what was played is written to the journal."""
+
+HORIZON_BARS = 8
+
+
+class LedClock(Clock):
+    """A clock that the conductor may set."""
+
+    def locate(
+        self, now: float, *, playing: bool, bpm: float, position: Position, meter: Meter
+    ) -> None: ...
+    def set_tempo(self, now: float, bpm: float) -> None: ...
+
+
+class Conductor:
+    """The engine's heart: session, requests, parameters. See the module for the rules."""
+
+    def __init__(
+        self,
+        *,
+        clock: LedClock,
+        outbox: Outbox,
+        store: Store,
+        loader: Loader,
+        preset: Preset,
+        device: str = "cpu",
+        load_preset: Callable[[str], Preset] = presets.load,
+        random_seed: Callable[[], int] = lambda: random.randrange(2**31),
+    ) -> None:
+        self.session = Session()
+        self.clock = clock
+        self.parameters: dict[str, Any] = {}
+        self._outbox = outbox
+        self._store = store
+        self._loader = loader
+        self._preset = preset
+        self._load_preset = load_preset
+        self._device = device
+        self._random_seed = random_seed
+        self._seeds: dict[int, int] = {}
+        self._last_ask: dict[int, c.Ask] = {}
+        self._tell_at: float | None = None
+        self._keep_at: float | None = None
+        self._played: set[tuple[int, int]] = set()
+        self._bar = 0
+        self._degraded = ""
+        self._runtime = ""
+        self._waiting: dict[int, list[tuple[c.Command, float]]] = {}
+        """Commands of clients for whom a file is being read: they take effect after it."""
+        self.panic: Callable[[], None] = lambda: None
+
+    def connect(self, worker: Supervisor) -> None:
+        """The worker that makes the music; called once, before anything else."""
+        self._worker = worker
+        self.requests = Requests(self.session, self.clock, self._outbox, self._store, worker)
+        self.requests.model_hash = self._model_hash
+
+    def start(self, now: float) -> None:
+        """Load the preset's model."""
+        self._ensure_model(self._preset.model, now)
+
+    # Commands
+
+    def handle(self, command: c.Command, client: int, when: float) -> None:
+        """Obey ``command``, which takes effect at ``when``. Raises what the client should know."""
+        held_back = self._waiting.get(client)
+        if held_back is not None and not isinstance(command, c.Ping | c.Cancel | c.Panic):
+            held_back.append((command, when))
+            return
+        self._obey(command, client, when)
+
+    def _obey(self, command: c.Command, client: int, when: float) -> None:
+        match command:
+            case c.TrackNote():
+                self._note(command, when)
+            case c.TrackOn():
+                self._on(command, when)
+            case c.TrackOff():
+                self._off(command, when)
+            case c.Transport():
+                self._transport(command, when)
+            case c.Ask():
+                self._ask(command, client, when)
+            case c.Ping(n):
+                self._outbox.reply(client, Pong(n, when))
+            case c.Sync(n):
+                self._outbox.reply(client, Synced(n))
+            case c.Status():
+                self._outbox.reply(client, self.status())
+            case c.Version():
+                major, minor, patch = (int(part) for part in __version__.split(".")[:3])
+                self._outbox.reply(client, VersionReply("sideman", major, minor, patch))
+            case c.Get(name) | c.Listen(name):
+                self._outbox.reply(client, Value(name, self._value(name)))
+            case c.Set(name, value):
+                self._set(name, value, client, when)
+            case c.TrackSet():
+                self._track_set(command, client, when)
+            case c.TrackLoad():
+                self._track_load(command, client, when)
+            case _:
+                self._steer(command, client, when)
+
+    def _steer(self, command: c.Command, client: int, when: float) -> None:
+        values: tuple[Scalar, ...] = ()
+        match command:
+            case c.TrackClear(ref):
+                track = self.session.track(ref)
+                self.session.clear(track)
+                self._store.write({"event": "clear", "track": track.number})
+            case c.Cancel(req):
+                self.requests.cancel(client, req)
+                values = (req,)
+            case c.Undo(ref) | c.Redo(ref):
+                values = self._step_back(command, self.session.track(ref))
+            case c.Keep(number) | c.Discard(number):
+                values = self._judge(command, number)
+            case c.Panic():
+                self._panic(when)
+            case c.Preset(name):
+                self._choose_preset(name, when)
+                values = (name,)
+            case c.ModelLoad(name):
+                self._ensure_model(name, when)
+                values = (name,)
+            case c.ModelUnload(name):
+                self._unload(name)
+                values = (name,)
+            case c.Adapter(name):
+                raise SidemanError(
+                    Code.UNKNOWN_MODEL, f"no adapter is called {name!r}: none is installed"
+                )
+            case c.Learn():
+                raise SidemanError(
+                    Code.NOT_ALLOWED, "no MIDI input is open, so there is nothing to learn from"
+                )
+        self._changed(when)
+        address = command.address
+        self._share(client, Done(address, values))
+
+    # What happens
+
+    def _transport(self, command: c.Transport, when: float) -> None:
+        meter = Meter(command.num, command.den)
+        former = (self.clock.bpm, self.clock.playing)
+        self.clock.locate(
+            when,
+            playing=command.playing,
+            bpm=command.bpm,
+            position=Position.of(command.bar, command.beat),
+            meter=meter,
+        )
+        if self.session.meters != self.clock.meters:
+            self.session.meters = self.clock.meters
+            self._store.write(
+                {"event": "meters", "changes": [(b, m.num, m.den) for b, m in
+                                                self.clock.meters.changes]}
+            )  # fmt: skip
+        self.requests.transport_moved(when)
+        self._bar = self._here(when).bar
+        if former[0] != self.clock.bpm:
+            self._outbox.changed("tempo", self.clock.bpm)
+        if former[1] != self.clock.playing:
+            self._outbox.changed("playing", int(self.clock.playing))
+        self._changed(when)
+
+    def _here(self, now: float) -> Position:
+        return self.clock.meters.locate(self.clock.tick(now))
+
+    def _note(self, command: c.TrackNote, when: float) -> None:
+        track = self.session.track(command.track)
+        note = Note(
+            command.bar,
+            ticks(command.beat),
+            track.sound,
+            command.pitch,
+            max(1, ticks(command.duration)),
+            command.velocity,
+        )
+        self.session.play(track, note)
+        self._was_played(track, self.session.meters.normal(note.onset).bar, when)
+
+    def _on(self, command: c.TrackOn, when: float) -> None:
+        track = self.session.track(command.track)
+        if command.velocity == 0:
+            self._release(track, command.pitch, when)
+        else:
+            self._release(track, command.pitch, when)
+            self.session.press(track, command.pitch, command.velocity, self.clock.tick(when))
+
+    def _off(self, command: c.TrackOff, when: float) -> None:
+        self._release(self.session.track(command.track), command.pitch, when)
+
+    def _release(self, track: Track, pitch: int, when: float) -> None:
+        note = self.session.release(track, pitch, self.clock.tick(when))
+        if note is not None:
+            self._was_played(track, note.bar, when)
+
+    def _was_played(self, track: Track, bar: int, when: float) -> None:
+        self._played.add((track.number, bar))
+        if self._keep_at is None:
+            self._keep_at = when + KEEP_EVERY
+        self._changed(when)
+
+    def _track_set(self, command: c.TrackSet, client: int, when: float) -> None:
+        track = self.session.track(command.track)
+        key, value = command.key, command.value
+        match key:
+            case "program":
+                self.session.set_program(track, value)
+            case "drums":
+                if value or track.program == DRUMS:
+                    self.session.set_program(track, DRUMS if value else 0)
+            case "preset":
+                self._load_preset(value)
+                track.preset = value
+            case "name":
+                self.session.rename(track, value)
+            case "channel" | "role":
+                setattr(track, key, value)
+        self._store.write(track_event(track))
+        self._changed(when)
+
+    def _track_load(self, command: c.TrackLoad, client: int, when: float) -> None:
+        track = self.session.track(command.track)
+        end = next_bar(self.clock.meters, self.clock.tick(when)).bar
+
+        def then(loaded: LoadedFile | Exception) -> None:
+            if isinstance(loaded, Exception):
+                error = loaded if isinstance(loaded, SidemanError) else None
+                if error is None:
+                    log.error("reading %s failed", command.path, exc_info=loaded)
+                    error = SidemanError(Code.BAD_FILE, f"{command.path}: {loaded}")
+                self._fail(client, error, 0, command.address)
+            else:
+                self._take_in(track, loaded, end, when)
+                self._share(client, Done(command.address, (track.number, loaded.bars)))
+            self._resume(client)
+
+        self._waiting.setdefault(client, [])
+        try:
+            self._loader.load(command.path, then)
+        except SidemanError:
+            self._waiting.pop(client)
+            raise
+
+    def _take_in(self, track: Track, loaded: LoadedFile, end: int, when: float) -> None:
+        """A file becomes the track's past: its last bar is the one before ``end``."""
+        self.session.clear(track)
+        self._store.write({"event": "clear", "track": track.number})
+        if track.program is None and loaded.program is not None:
+            track.program = loaded.program
+            self._store.write(track_event(track))
+        first = end - loaded.bars
+        for note in loaded.notes:
+            program = note.program if track.program is None else track.sound
+            moved = replace(note, bar=note.bar + first, program=program)
+            self.session.play(track, moved)
+            self._was_played(track, moved.bar, when)
+
+    def _resume(self, client: int) -> None:
+        """Obey what a client sent while its file was being read."""
+        for command, when in self._waiting.pop(client, ()):
+            try:
+                self.handle(command, client, when)
+            except SidemanError as error:
+                req = command.req if isinstance(command, c.Ask) else 0
+                self._fail(client, error, req, command.address)
+
+    # Requests
+
+    def _ask(self, ask: c.Ask, client: int, when: float) -> None:
+        if self.requests.repeated(client, ask.req):
+            return
+        track = self.session.track(ask.track)
+        seed = self._seed(track)
+        brief, place = self._understand(ask, track, seed, when)
+        self._tell(when, with_held=True)
+        self.requests.accept(client, ask, brief, place, when)
+        if ask.keys.seed is None:
+            self._seeds.pop(track.number, None)
+        # What will probably be asked next: the same, from wherever the song is then.
+        at = None if isinstance(ask.keys.at, int) else ask.keys.at
+        self._last_ask[track.number] = replace(ask, keys=replace(ask.keys, seed=None, at=at))
+        self.session.last_track = track.number
+        self._tell_at = when + TELL_EVERY
+
+    def _understand(
+        self, ask: c.Ask, track: Track, seed: int, when: float
+    ) -> tuple[Brief, Place]:
+        """A request with every default settled, and its place in the song."""
+        named = ask.keys.preset or track.preset
+        preset = self._load_preset(named) if named else self._preset
+        if ask.verb == "audio" or preset.kind == "audio":
+            raise SidemanError(
+                Code.UNKNOWN_MODEL, "no audio model is installed: this engine plays MIDI presets"
+            )
+        if self._worker.loaded(preset.model) is None:
+            self._ensure_model(preset.model, when)
+        brief = settle(
+            ask, track, self.session, preset,
+            explicit=named is not None, parameters=self.parameters, seed=seed, way="osc",
+        )  # fmt: skip
+        if not has_context(self.session, track) and not preset.midi.begins:
+            raise SidemanError(
+                Code.NO_CONTEXT,
+                f"nothing was played yet: play something, load a file, or name a preset that may"
+                f" begin by itself (preset {preset.name} may not)",
+            )
+        return brief, self._place(ask, brief, track, when)
+
+    def _place(self, ask: c.Ask, brief: Brief, track: Track, when: float) -> Place:
+        target = self._target(ask, when)
+        if ask.verb == "variation":
+            return variation_source(
+                self.session, track, brief.bars, target, anywhere=ask.keys.at is None
+            )
+        return Place(target, brief.bars, target.bar)
+
+    def _target(self, ask: c.Ask, when: float) -> Target:
+        tick = self.clock.tick(when)
+        if ask.keys.from_ is not None:
+            return Target(ask.keys.from_)
+        match ask.keys.at:
+            case int(bar):
+                return Target(bar)
+            case "now":
+                return next_sixteenth(self.clock.meters, tick)
+            case _:
+                return next_bar(self.clock.meters, tick)
+
+    def _seed(self, track: Track) -> int:
+        """The seed of the next request on a track: known beforehand, so that it can be begun."""
+        fixed = self.parameters.get("seed", -1)
+        if fixed is not None and fixed >= 0:
+            return int(fixed)
+        if track.number not in self._seeds:
+            self._seeds[track.number] = self._random_seed()
+        return self._seeds[track.number]
+
+    # Steering
+
+    def _step_back(self, command: c.Undo | c.Redo, track: Track) -> tuple[Scalar, ...]:
+        undo = isinstance(command, c.Undo)
+        moved = self.session.undo(track) if undo else self.session.redo(track)
+        if not moved:
+            what = "undone" if undo else "redone"
+            raise SidemanError(
+                Code.NO_CONTEXT, f"there is nothing to be {what} on track {track.name}"
+            )
+        self._store.write({"event": "undo" if undo else "redo", "track": track.number})
+        active = track.history.now.active
+        return (track.number, active[-1] if active else 0)
+
+    def _judge(self, command: c.Keep | c.Discard, number: int) -> tuple[Scalar, ...]:
+        take = self.session.takes.get(number)
+        if take is None:
+            raise SidemanError(Code.BAD_ARGUMENTS, f"there is no take {number} that is closed")
+        if isinstance(command, c.Keep):
+            self.session.keep(take)
+            self._store.write({"event": "keep", "take": number})
+        else:
+            self.session.discard(take)
+            self._store.write({"event": "discard", "take": number})
+        return (number,)
+
+    def _panic(self, when: float) -> None:
+        self.panic()
+        for track in self.session.tracks.values():
+            for pitch in list(track.held):
+                self._release(track, pitch, when)
+
+    def _choose_preset(self, name: str, when: float) -> None:
+        preset = self._load_preset(name)
+        if preset.kind == "audio":
+            raise SidemanError(
+                Code.UNKNOWN_MODEL, f"preset {name} needs an audio model, and none is installed"
+            )
+        self._ensure_model(preset.model, when)
+        self._preset = preset
+        self._outbox.changed("preset", preset.name)
+
+    def _ensure_model(self, name: str, now: float) -> None:
+        if self._worker.loaded(name) is None:
+            self._worker.load(name, str(models.find(name)), self._device, now)
+
+    def _unload(self, name: str) -> None:
+        models.find(name)
+        if name == self._preset.model:
+            raise SidemanError(
+                Code.NOT_ALLOWED, f"preset {self._preset.name} plays {name}: choose another first"
+            )
+        self._worker.unload(name)
+
+    def _model_hash(self, name: str) -> str:
+        loaded = self._worker.loaded(name)
+        return "" if loaded is None else loaded.weights_hash
+
+    # Parameters
+
+    def _value(self, name: str) -> Scalar | None:
+        match name:
+            case "preset":
+                return self._preset.name
+            case "tempo":
+                return self.clock.bpm
+            case "playing":
+                return int(self.clock.playing)
+            case "meter":
+                return str(self.clock.meters.at(self._bar))
+        value = self.parameters.get(name, PARAMETERS[name].arg.default)
+        if value is None:
+            value = getattr(self._preset.sampling, name, None)
+        return int(value) if isinstance(value, bool) else value
+
+    def _set(self, name: str, value: Any, client: int, when: float) -> None:
+        match name:
+            case "preset":
+                self._choose_preset(value, when)
+            case "tempo":
+                self.clock.set_tempo(when, value)
+                self.requests.transport_moved(when)
+                self._outbox.changed(name, value)
+            case _:
+                self.parameters[name] = value
+                self._outbox.changed(name, int(value) if isinstance(value, bool) else value)
+        self._outbox.reply(client, Value(name, self._value(name)))
+        self._changed(when)
+
+    def status(self) -> StatusReply:
+        """What the engine is doing."""
+        if self._degraded:
+            state = "degraded"
+        elif not self._worker.ready:
+            state = "loading"
+        else:
+            state = "generating" if self.requests.generating else "ready"
+        return StatusReply(
+            state,  # type: ignore[arg-type]  # one of the table's choices
+            self._preset.name,
+            self._outbox.client_count(),
+            self.requests.queued,
+            self.requests.generating,
+            self.requests.late,
+            self.requests.closed,
+        )
+
+    # The worker
+
+    def worker_ready(self, loaded: wire.Loaded, now: float) -> None:
+        """A worker has a model and knows nothing: tell it all that was played and asked."""
+        self._degraded = ""
+        self._runtime = f"{loaded.runtime} {loaded.precision}"
+        self.requests.speed.stepped(loaded.step_seconds)
+        self.session.touch_all()
+        self._tell(now, with_held=False)
+        self.requests.worker_ready(self._runtime)
+        self._tell_at = now
+
+    def worker_died(self, now: float) -> None:
+        self.requests.worker_died(now)
+
+    def model_failed(self, failed: wire.Failed, now: float) -> None:
+        log.error("model %s: %s", failed.model, failed.text)
+        self._degraded = failed.text
+        self.requests.model_failed(failed)
+
+    def worker_says(self, message: wire.FromWorker, now: float) -> None:
+        match message:
+            case wire.Made():
+                self.requests.notes(message, now)
+            case wire.Started():
+                self.requests.started(message, self._runtime)
+            case wire.Finished():
+                self.requests.finished(message)
+            case wire.JobDone():
+                self.requests.done(message)
+            case wire.JobFailed():
+                self.requests.failed(message)
+
+    def _changed(self, now: float) -> None:
+        if self._tell_at is None:
+            self._tell_at = now + TELL_EVERY
+
+    def _tell(self, now: float, *, with_held: bool) -> None:
+        """Let the worker hear what has changed.
+
+        At a trigger, held notes count with the length that they have so far; once they end, their
+        bars have changed again.
+        """
+        sounding = self.session.sounding(self.clock.tick(now)) if with_held else []
+        held = {note.bar for note in sounding}
+        bars = []
+        for bar in sorted({*self.session.take_changes(), *held}):
+            meter = self.session.meters.at(bar)
+            notes = sorted([*self.session.mix(bar), *(n for n in sounding if n.bar == bar)])
+            bars.append((bar, meter.num, meter.den, [wire.row(note) for note in notes]))
+        if bars:
+            self._worker.send(wire.Hear(bars))
+
+    def _guess(self, now: float) -> None:
+        """Have the worker begin what will probably be asked next: the same as last time."""
+        number = self.session.last_track
+        if (
+            number is None
+            or not self.parameters.get("speculation", True)
+            or not self._worker.ready
+            or len(self.requests)
+        ):
+            return
+        track = self.session.track(number)
+        ask = self._last_ask.get(number) or c.Ask("continue", 1, number)
+        try:
+            brief, place = self._understand(ask, track, self._seed(track), now)
+            wish = wish_for(brief, place, self.session)
+        except SidemanError:
+            return  # what can't be asked now need not be made ahead
+        self._worker.send(wire.Speculate(brief.preset.model, wish))
+
+    # Time
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        self._worker.tick(now)
+        self.requests.tick(now)
+        bar = self._here(now).bar
+        if bar != self._bar:
+            self._bar = bar
+            self._changed(now)
+        if self._tell_at is not None and now >= self._tell_at:
+            self._tell_at = None
+            self._tell(now, with_held=False)
+            self._guess(now)
+        if self._keep_at is not None and now >= self._keep_at:
+            self.write_played()
+
+    def next_moment(self, now: float) -> float:
+        """When :meth:`tick` should be called again, if nothing comes in before."""
+        moments = [now + 0.5, self._tell_at, self._keep_at]
+        moments += [self.requests.next_moment(), self._worker.next_moment()]
+        line = self.clock.seconds(self.clock.meters.start(self._bar + 1))
+        return min(m for m in [*moments, line] if m is not None)
+
+    def horizon_seconds(self, now: float) -> float:
+        """How far ahead a time tag may lie: eight bars."""
+        return HORIZON_BARS * self.clock.bar_seconds(self._bar)
+
+    def write_played(self) -> None:
+        """Put what was played since the last time into the journal."""
+        self._keep_at = None
+        for number, bar in sorted(self._played):
+            notes = self.session.tracks[number].played.get(bar, [])
+            self._store.write(
+                {"event": "played", "track": number, "bar": bar,
+                 "notes": [wire.row(note) for note in notes]}
+            )  # fmt: skip
+        self._played.clear()
+
+    # Out
+
+    def _share(self, client: int, reply: Reply) -> None:
+        self._outbox.reply(client, reply)
+        self._outbox.broadcast(reply, besides=client)
+
+    def _fail(self, client: int, error: SidemanError, req: int, address: str) -> None:
+        self._outbox.reply(client, Fail.of(error, req, address))
+
+
+def track_event(track: Track) -> dict[str, Any]:
+    """What is set of a track, as the journal keeps it."""
+    return {
+        "event": "track", "track": track.number, "name": track.name, "program": track.program,
+        "channel": track.channel, "preset": track.preset, "role": track.role,
+    }  # fmt: skip

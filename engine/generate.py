@@ -1,0 +1,184 @@
+"""The loop that makes takes: state, grammar and sampling become notes.
+
+A :class:`Making` writes the variations of one wish side by side, a token each at every step, so
+that the model's weights are read once for all of them. One thread only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engine.models.base import Stream
+from engine.music import Meter, Note
+from engine.sampling import Curve, Sampler
+from engine.tokens.encode import encode_bar
+from engine.tokens.grammar import Writer
+from engine.tokens.plan import BarPlan, ChordSpan, Plan
+from engine.tokens.vocabulary import Vocabulary
+from engine.worker.wire import Room, Wish
+
+
+def bar_plan(room: Room) -> BarPlan:
+    """A bar of a take as the grammar wants it."""
+    return BarPlan(
+        Meter(room.num, room.den),
+        tuple(Note(*given) for given in room.given),
+        tuple(
+            ChordSpan(span.start, span.end, frozenset(span.pitch_classes))
+            for span in room.chords
+            if span.pitch_classes is not None
+        ),
+    )
+
+
+def plan_of(wish: Wish) -> Plan:
+    """What the grammar must hold to. Raises ``bad-arguments`` where nothing could fulfil it."""
+    return Plan(
+        tuple(bar_plan(room) for room in wish.rooms),
+        tuple(wish.programs),
+        key=None if wish.key is None else frozenset(wish.key),
+        low=wish.low,
+        high=wish.high,
+        density=wish.density,
+        polyphony=wish.polyphony,
+        chord_share=wish.chord_share,
+        reference=tuple(Note(*note) for note in wish.reference),
+        start=wish.start_tick,
+    )
+
+
+@dataclass(slots=True)
+class Draft:
+    """One sequence in the making. ``number`` is its variation, or its candidate's number."""
+
+    number: int
+    writer: Writer
+    sampler: Sampler
+    notes: list[Note] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Step:
+    """What one step brought: notes by variation, and variations that are complete."""
+
+    notes: list[tuple[int, Note]] = field(default_factory=list)
+    finished: list[int] = field(default_factory=list)
+
+
+class Making:
+    """Takes of one wish, made step by step from the state that ``stream`` is in."""
+
+    def __init__(self, vocabulary: Vocabulary, stream: Stream, wish: Wish) -> None:
+        """Raises ``bad-arguments`` where the wish can't be fulfilled with this vocabulary."""
+        plan = plan_of(wish)
+        count = wish.variations * wish.candidates
+        self._vocabulary = vocabulary
+        self._wish = wish
+        self._live = [
+            Draft(number, Writer(vocabulary, plan), self._sampler(wish, number))
+            for number in range(count)
+        ]
+        self._rows = list(range(count))
+        """Which row of the stream each live sequence has."""
+        self._all = list(self._live)
+        self._probe = stream.fork(1) if wish.candidates > 1 else None
+        self._stream = stream.fork(count)
+        self._logits = self._stream.logits
+        self.tokens = 0
+
+    def _sampler(self, wish: Wish, variation: int) -> Sampler:
+        return Sampler(
+            wish.seed,
+            wish.temperature,
+            wish.top_p,
+            wish.top_k,
+            wish.repetition_penalty,
+            wish.penalty_decay,
+            wish.penalty_window,
+            Curve(*wish.curve),
+            variation=variation,
+            penalised=self._vocabulary.pitch,
+        )
+
+    @property
+    def done(self) -> bool:
+        return not self._live
+
+    def step(self) -> Step:
+        """Write one token of each live draft."""
+        out = Step()
+        tokens = np.zeros(self._stream.batch, dtype=np.int32)
+        for draft, row in zip(self._live, self._rows, strict=True):
+            token = self._next(draft, row)
+            tokens[row] = token
+            bar = draft.writer.bar
+            note = draft.writer.accept(token)
+            if note is not None:
+                draft.notes.append(note)
+                out.notes.append((draft.number, note))
+            if draft.writer.finished:
+                out.finished.append(draft.number)
+            elif draft.writer.bar != bar:
+                draft.sampler.enter_bar(draft.writer.bar)
+            self.tokens += 1
+        if out.finished:
+            self._drop_finished()
+        if self._live:
+            self._logits = self._stream.step(tokens)
+        return self._chosen(out) if self._wish.candidates > 1 else out
+
+    def _next(self, draft: Draft, row: int) -> int:
+        forced = draft.writer.forced()
+        if forced is not None:
+            return forced
+        writer = draft.writer
+        return draft.sampler.choose(self._logits[row], writer.allowed(), writer.bias())
+
+    def _drop_finished(self) -> None:
+        pairs = zip(self._live, self._rows, strict=True)
+        going = [(s, row) for s, row in pairs if not s.writer.finished]
+        self._live = [s for s, _ in going]
+        self._rows = [row for _, row in going]
+
+    # Infill: several candidates for each variation, and the one that leads best to what follows
+
+    def _chosen(self, step: Step) -> Step:
+        """Nothing until all candidates are written; then the best of each variation, whole."""
+        if self._live:
+            return Step()
+        out = Step()
+        size = self._wish.candidates
+        for variation in range(self._wish.variations):
+            rivals = self._all[variation * size : (variation + 1) * size]
+            best = max(rivals, key=self._follows)
+            out.notes += [(variation, note) for note in best.notes]
+            out.finished.append(variation)
+        return out
+
+    def _follows(self, draft: Draft) -> float:
+        """How likely the bars after the gap are once this candidate fills it, in nats a token."""
+        after = [t for room in self._wish.after for t in self._room_tokens(room, ())]
+        if self._probe is None or not after:
+            return 0.0
+        stream = self._probe.fork(1)
+        stream.feed(self._tokens_of(draft.notes))
+        total = 0.0
+        for token in after:
+            logits = stream.logits[0].astype(np.float64)
+            peak = logits.max()
+            total += logits[token] - peak - float(np.log(np.exp(logits - peak).sum()))
+            stream.step([token])
+        return total / len(after)
+
+    def _tokens_of(self, notes: Sequence[Note]) -> list[int]:
+        tokens: list[int] = []
+        for bar, room in enumerate(self._wish.rooms):
+            tokens += self._room_tokens(room, [n for n in notes if n.bar == bar])
+        return tokens
+
+    def _room_tokens(self, room: Room, notes: Sequence[Note]) -> list[int]:
+        heard = [*(Note(*given) for given in room.given), *notes]
+        return encode_bar(self._vocabulary, Meter(room.num, room.den), heard)

@@ -1,0 +1,92 @@
+"""The doors that the conductor needs: who gets replies, who keeps files, who makes music.
+
+The bridge and the worker's supervisor stand behind them; tests put plain objects there. Whatever
+is called here returns at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from engine.messages.replies import Reply
+from engine.messages.spec import Scalar
+from engine.music import MeterMap, Note
+from engine.takes import Take
+from engine.worker.wire import ToWorker
+
+
+class Outbox(Protocol):
+    """Sends replies to clients."""
+
+    def reply(self, client_id: int, reply: Reply) -> None:
+        """To one client."""
+
+    def broadcast(self, reply: Reply, besides: int | None = None) -> None:
+        """To all that asked to be notified, but for the one that caused it."""
+
+    def changed(self, name: str, value: Scalar | None) -> None:
+        """A parameter's new value, to those that listen to it."""
+
+    def client_count(self) -> int:
+        """How many clients are known."""
+        ...
+
+
+class Store(Protocol):
+    """Keeps the session on disk, in order, on a thread of its own.
+
+    ``then`` is called on the conductor's thread once it is written, with the error in one line
+    where it could not be.
+    """
+
+    def save(
+        self, take: Take, meters: MeterMap, bpm: float, then: Callable[[str | None], None]
+    ) -> None:
+        """Write a closed take's files."""
+
+    def write(
+        self, event: dict[str, Any], then: Callable[[str | None], None] | None = None
+    ) -> None:
+        """Append a line to the journal."""
+
+
+class Loader(Protocol):
+    """Reads files that become a track's past."""
+
+    def load(self, path: str, then: Callable[[LoadedFile | Exception], None]) -> None:
+        """Read the file, and call ``then`` on the conductor's thread.
+
+        Raises ``not-allowed`` at once for a path outside the allowed folders.
+        """
+
+
+class LoadedFile(Protocol):
+    """What was in a file: its length in bars, and its notes with bars counted from its start."""
+
+    path: Path
+    bars: int
+    notes: tuple[Note, ...]
+    program: int | None
+
+
+class Maker(Protocol):
+    """The worker, whichever process that is at the moment."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether a model is loaded and listening."""
+        ...
+
+    @property
+    def step_seconds(self) -> float:
+        """Measured time of one decoding step."""
+        ...
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long it will take until it is ready, as far as is known; 0 when it is."""
+        ...
+
+    def send(self, message: ToWorker) -> None: ...

@@ -1,0 +1,60 @@
+"""One request from its acceptance to its last word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.brief import Brief, Place
+from engine.messages.commands import Ask
+from engine.messages.replies import Accepted
+from engine.music import Note
+from engine.takes import Take
+from engine.worker.wire import Wish
+
+
+@dataclass(slots=True)
+class Request:
+    """What is known of a request while it lives. ``job`` is its number on the worker's line."""
+
+    job: int
+    client: int
+    ask: Ask
+    brief: Brief
+    place: Place
+    wish: Wish
+    takes: list[Take]
+    asked_at: float
+    due: float | None
+    """When its first bar line is, in seconds; None where no bar line waits for it."""
+    accepted: Accepted
+    lead_bars: int = 0
+    """Bars at its beginning that are a loop of what was, before the new music enters."""
+    lead: list[Note] = field(default_factory=list)
+    opened: bool = False
+    started: bool = False
+    made: bool = False
+    from_tick: int = 0
+    """Notes before this tick of the first bar come too late to be played (rule ``shorten``)."""
+    arrived: list[int] = field(default_factory=list)
+    """Notes of each variation that the worker has sent."""
+    skip: list[int] = field(default_factory=list)
+    """Notes of each variation that are already known when a take is made again."""
+    complete: set[int] = field(default_factory=set)
+    saved: set[int] = field(default_factory=set)
+    late_bars: set[int] = field(default_factory=set)
+    runtime: str = ""
+    remade: int = 0
+    first_note_ms: float | None = None
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What makes two messages the same request."""
+        return (self.client, self.ask.req)
+
+    @property
+    def req(self) -> int:
+        return self.ask.req
+
+    def first_bar(self) -> int:
+        """The bar where the music that is being made begins."""
+        return self.place.target.bar

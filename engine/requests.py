@@ -1,0 +1,499 @@
+"""Requests in time: accepted with an estimate, made by the worker, streamed, closed, answered.
+
+One thread only, the conductor's. Time is a parameter everywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from engine.brief import Brief, Place, new_take, wish_for
+from engine.errors import Code, SidemanError
+from engine.generate import plan_of
+from engine.messages.commands import Ask
+from engine.messages.replies import (
+    Accepted,
+    ClipClose,
+    ClipNote,
+    ClipOpen,
+    Done,
+    Fail,
+    Late,
+    Reply,
+)
+from engine.music import Note
+from engine.ports import Maker, Outbox, Store
+from engine.request import Request
+from engine.session import Session
+from engine.speed import Speed
+from engine.takes import Take
+from engine.timing import Clock, Target, entry_after, first_bar_after
+from engine.worker import wire
+
+log = logging.getLogger(__name__)
+
+MOST_REQUESTS = 64
+"""Requests that may be under way at once; one more is told `busy`."""
+
+MARGIN = 0.015
+"""Seconds that a first note should lie in wait before its bar line: a thread switch, a datagram."""
+
+DECIDE_AHEAD = 0.010
+"""Seconds before a bar line at which it is settled that it will be missed."""
+
+TOO_LATE_TO_HEAR = 0.005
+"""Seconds after its moment at which a note that has just been made counts as late."""
+
+
+class Requests:
+    """All requests that live, and what becomes of them."""
+
+    def __init__(
+        self, session: Session, clock: Clock, outbox: Outbox, store: Store, maker: Maker
+    ) -> None:
+        self._session = session
+        self._clock = clock
+        self._outbox = outbox
+        self._store = store
+        self._maker = maker
+        self._live: dict[int, Request] = {}
+        self._keys: dict[tuple[int, int], Request] = {}
+        self._jobs = 0
+        self._take = 0
+        self.speed = Speed()
+        self.late = 0
+        self.closed = 0
+        self.model_hash: Callable[[str], str] = lambda model: ""
+        self.midi: Callable[[Request, Note], None] | None = None
+        """Where notes go that are to be played by MIDI; None while no port is open."""
+
+    # What others want to know
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    @property
+    def queued(self) -> int:
+        return sum(not r.started for r in self._live.values())
+
+    @property
+    def generating(self) -> int:
+        return sum(r.started for r in self._live.values())
+
+    def known_take(self, number: int) -> None:
+        """A take of that number exists already, from before a restart."""
+        self._take = max(self._take, number)
+        self.closed += 1
+
+    def repeated(self, client: int, req: int) -> bool:
+        """Whether this request lives already. The answer is sent again: it may have been lost."""
+        request = self._keys.get((client, req))
+        if request is None:
+            return False
+        self._outbox.reply(client, request.accepted)
+        return True
+
+    # In
+
+    def accept(self, client: int, ask: Ask, brief: Brief, place: Place, now: float) -> None:
+        """Take a request on: settle its bar, tell the client, and give it to the worker.
+
+        Raises :class:`SidemanError` and changes nothing where that can't be done.
+        """
+        if len(self._live) >= MOST_REQUESTS:
+            raise SidemanError(
+                Code.BUSY, f"{MOST_REQUESTS} requests are under way: wait, or cancel some"
+            )
+        if "midi" in brief.deliver and self.midi is None:
+            raise SidemanError(
+                Code.NOT_ALLOWED, "no MIDI output is open: ask for deliver osc, or open a port"
+            )
+        wish = wish_for(brief, place, self._session)
+        plan_of(wish)
+        due = self._due(brief, place, now)
+        wait = self._wait(due)
+        ready = now + wait + self.speed.head_start(
+            place.bars, self._clock.bar_seconds(place.target.bar)
+        )
+        late: Late | None = None
+        lead: list[Note] = []
+        former = place
+        if due is not None and ready + MARGIN > due:
+            late = Late(ask.req, (ready + MARGIN - due) * 1000.0, brief.late)
+            try:
+                place, lead = self._rescue(brief, place, ready + MARGIN, late)
+            except SidemanError:
+                self.late += 1
+                self._outbox.reply(client, late)
+                raise
+            wish = wish_for(brief, place, self._session)
+            due = self._due(brief, place, now)
+        self._jobs += 1
+        entry = former if lead else place
+        accepted = Accepted(ask.req, max(0.0, wait * 1000.0), entry.target.bar)
+        request = Request(
+            self._jobs, client, ask, brief, place, wish, [], now, due, accepted,
+            lead_bars=place.target.bar - former.target.bar if lead else 0, lead=lead,
+        )  # fmt: skip
+        sequences = brief.variations
+        request.takes = [self._new_take(request, v) for v in range(sequences)]
+        request.arrived = [0] * sequences
+        request.skip = [0] * sequences
+        self._live[request.job] = request
+        self._keys[request.key] = request
+        self._give(request)
+        self._say(request, accepted)
+        if late is not None:
+            self.late += 1
+            self._say(request, late)
+        self._store.write(
+            {"event": "request", "client": client, "req": ask.req, "verb": ask.verb,
+             "track": brief.track, "keys": _plain(ask.keys.given()), "seed": brief.seed,
+             "bar": request.takes[0].bar, "bars": request.takes[0].bars}
+        )  # fmt: skip
+
+    def _new_take(self, request: Request, variation: int) -> Take:
+        self._take += 1
+        take = new_take(self._take, request.brief, request.place, variation)
+        take.bar -= request.lead_bars
+        take.bars += request.lead_bars
+        take.model_hash = self.model_hash(take.model)
+        return take
+
+    def model_failed(self, failed: wire.Failed) -> None:
+        """A model could not be loaded: whoever asked for it is told."""
+        for request in list(self._live.values()):
+            if request.brief.preset.model == failed.model:
+                self._fail(request, SidemanError(Code(failed.code), failed.text))
+
+    def _give(self, request: Request) -> None:
+        self._maker.send(
+            wire.Make(request.job, request.brief.preset.model, request.wish, request.due)
+        )
+
+    def _due(self, brief: Brief, place: Place, now: float) -> float | None:
+        """When the first bar line is that has to be met; None where none has to.
+
+        What fills a gap, or accompanies bars that have sounded already, waits for no bar line.
+        """
+        target = place.target
+        moment = self._clock.seconds(self._clock.meters.start(target.bar) + target.tick)
+        if moment is None or (moment < now and brief.verb in ("infill", "accompany", "variation")):
+            return None
+        return moment
+
+    def _wait(self, due: float | None) -> float:
+        """Seconds until the first note would be made, as far as can be told beforehand.
+
+        What is due earlier goes first.
+        """
+        ahead = sum(
+            self.speed.take(r.place.bars)
+            for r in self._live.values()
+            if not r.made and (due is None or (r.due is not None and r.due <= due))
+        )
+        return self._maker.wait_seconds + ahead + self.speed.first_note()
+
+    # Late rules
+
+    def _rescue(
+        self, brief: Brief, place: Place, ready: float, late: Late
+    ) -> tuple[Place, list[Note]]:
+        """Another place for a take whose bar line can't be met, by the request's rule.
+
+        Returns the place of the music to be made, and the loop that leads there, if any.
+        """
+        target = place.target
+        if brief.late == "shorten":
+            entry = entry_after(self._clock, ready, target)
+            bars = target.bar + place.bars - entry.bar
+            if bars > 0:
+                return self._moved(place, entry, bars), []
+        elif brief.late != "drop":
+            bar = target.bar + 1 if target.tick else target.bar
+            place_then = self._moved(
+                place, Target(first_bar_after(self._clock, ready, bar)), place.bars
+            )
+            if brief.late == "loop" and not target.tick:
+                return place_then, self._loop(brief, target.bar, place_then.target.bar)
+            return place_then, []
+        raise SidemanError(
+            Code.TOO_LATE,
+            f"bar {target.bar} would be missed by {late.ms:.0f} ms and the rule is {brief.late}:"
+            " ask earlier, or with late move",
+        )
+
+    def _moved(self, place: Place, target: Target, bars: int) -> Place:
+        source = target.bar if place.source == place.target.bar else place.source
+        return replace(place, target=target, bars=bars, source=source)
+
+    def _loop(self, brief: Brief, first: int, end: int) -> list[Note]:
+        """The bars before ``first`` again, for the bars up to ``end``."""
+        track = self._session.track(brief.track)
+        count = end - first
+        return [
+            replace(note, bar=note.bar + count)
+            for bar in range(first - count, first)
+            for note in self._session.notes(track, bar)
+        ]
+
+    def _missed(self, request: Request, now: float) -> None:
+        """The bar line has come and nothing is there: do what the rule says."""
+        assert request.due is not None
+        ready = max(now, request.due) + self.speed.first_note() + MARGIN
+        late = Late(request.req, max(0.0, (ready - request.due) * 1000.0), request.brief.late)
+        self.late += 1
+        self._say(request, late)
+        former = request.place
+        try:
+            request.place, lead = self._rescue(request.brief, former, ready, late)
+        except SidemanError as error:
+            self._maker.send(wire.Cancel(request.job))
+            self._fail(request, error)
+            return
+        if request.place.bars < former.bars or request.place.target.tick:
+            # Shortened: what is being made keeps its place, and its missed beginning falls away.
+            entry = request.place.target
+            start = self._clock.meters.start
+            request.from_tick = start(entry.bar) + entry.tick - start(former.target.bar)
+            request.place = former
+        else:
+            moved = request.place.target.bar - former.target.bar
+            request.lead_bars += moved if lead else 0
+            request.lead += lead
+            for take in request.takes:
+                take.bar += 0 if lead else moved
+                take.bars += moved if lead else 0
+        request.due = self._due(request.brief, request.place, now)
+        if request.lead or request.from_tick:
+            self._open(request)
+
+    def tick(self, now: float) -> None:
+        """Look after bar lines that are about to be missed."""
+        for request in list(self._live.values()):
+            if (
+                request.due is not None
+                and not request.opened
+                and not any(request.arrived)
+                and now >= request.due - DECIDE_AHEAD
+            ):
+                if self._clock.playing:
+                    self._missed(request, now)
+                else:
+                    request.due = None
+
+    def next_moment(self) -> float | None:
+        """When :meth:`tick` has something to do."""
+        return min(
+            (r.due - DECIDE_AHEAD for r in self._live.values()
+             if r.due is not None and not r.opened),
+            default=None,
+        )  # fmt: skip
+
+    def transport_moved(self, now: float) -> None:
+        """The transport was set: bar lines lie elsewhere now."""
+        for request in self._live.values():
+            request.due = self._due(request.brief, request.place, now)
+            if request.due is not None and request.due < now:
+                request.due = None
+
+    # From the worker
+
+    def started(self, message: wire.Started, runtime: str) -> None:
+        request = self._live.get(message.job)
+        if request is None:
+            return
+        request.started = True
+        request.runtime = runtime
+        for take in request.takes:
+            take.context_hash = message.context_hash
+            take.timing |= {"fed": message.fed, "speculated": message.speculated}
+
+    def notes(self, message: wire.Made, now: float) -> None:
+        """Notes were made: they go out at once."""
+        request = self._live.get(message.job)
+        if request is None:
+            return
+        known = min(len(message.notes), request.skip[message.variation])
+        request.skip[message.variation] -= known
+        fresh = message.notes[known:]
+        if not fresh:
+            return
+        request.arrived[message.variation] += len(fresh)
+        self._open(request)
+        take = request.takes[message.variation]
+        if request.first_note_ms is None:
+            request.first_note_ms = (now - request.asked_at) * 1000.0
+        first = request.first_bar()
+        for bar, tick, program, pitch, duration, velocity in fresh:
+            note = Note(first + bar, tick, program, pitch, duration, velocity)
+            if request.from_tick and self._since(note, first) < request.from_tick:
+                continue
+            self._out(request, take, note)
+            self._check_late(request, note, now)
+
+    def _since(self, note: Note, first: int) -> int:
+        meters = self._clock.meters
+        return meters.start(note.bar) + note.tick - meters.start(first)
+
+    def _open(self, request: Request) -> None:
+        if request.opened:
+            return
+        request.opened = True
+        name = self._session.track(request.brief.track).name
+        for take in request.takes:
+            self._say(request, ClipOpen(request.req, take.number, name, take.bar, take.bars))
+        for take in request.takes:
+            for note in request.lead:
+                self._out(request, take, note)
+
+    def _out(self, request: Request, take: Take, note: Note) -> None:
+        take.notes.append(note)
+        if "osc" in request.brief.deliver:
+            self._say(
+                request,
+                ClipNote(
+                    request.req, take.number, note.bar, note.beat, note.duration_beats,
+                    note.pitch, note.velocity, take.channel(note.program),
+                ),
+            )  # fmt: skip
+        if "midi" in request.brief.deliver and self.midi is not None and take.variation == 0:
+            self.midi(request, note)
+
+    def _check_late(self, request: Request, note: Note, now: float) -> None:
+        """A note whose moment has gone by: its bar line was missed, and that is said once a bar."""
+        moment = self._clock.seconds(self._clock.meters.start(note.bar) + note.tick)
+        if (
+            moment is None
+            or request.due is None
+            or now - moment <= TOO_LATE_TO_HEAR
+            or note.bar in request.late_bars
+        ):
+            return
+        request.late_bars.add(note.bar)
+        self.late += 1
+        self._say(request, Late(request.req, (now - moment) * 1000.0, request.brief.late))
+
+    def finished(self, message: wire.Finished) -> None:
+        """A variation is complete: its files are written, then it is closed."""
+        request = self._live.get(message.job)
+        if request is None or message.variation in request.complete:
+            return
+        request.complete.add(message.variation)
+        self._open(request)
+        take = request.takes[message.variation]
+        take.notes.sort()
+        take.timing |= {"first_note_ms": request.first_note_ms, "asked": request.asked_at}
+        take.closed = True
+        self._store.save(
+            take,
+            self._clock.meters,
+            self._clock.bpm,
+            lambda error: self._saved(request, message.variation, error),
+        )
+
+    def _saved(self, request: Request, variation: int, error: str | None) -> None:
+        if request.job not in self._live:
+            return
+        take = request.takes[variation]
+        if error is not None:
+            log.error("take %d could not be saved: %s", take.number, error)
+        if variation == 0:
+            self._session.place(take)
+            self._store.write({"event": "placed", "take": take.number})
+        else:
+            self._session.takes[take.number] = take
+            self._store.write({"event": "alternative", "take": take.number})
+        self.closed += 1
+        request.saved.add(variation)
+        self._say(request, ClipClose(request.req, take.number, len(take.notes)))
+        self._end(request)
+
+    def done(self, message: wire.JobDone) -> None:
+        request = self._live.get(message.job)
+        if request is None:
+            return
+        request.made = True
+        if request.remade == 0:
+            self.speed.made(
+                message.tokens, message.seconds, request.place.bars, len(request.takes)
+            )
+        self._end(request)
+
+    def _end(self, request: Request) -> None:
+        if not request.made or len(request.saved) < len(request.takes):
+            return
+        event = {
+            "event": "done", "client": request.client, "req": request.req,
+            "takes": [take.number for take in request.takes],
+        }  # fmt: skip
+        self._forget(request)
+        self._store.write(event, lambda error: self._say(request, Done(request.req)))
+
+    def failed(self, message: wire.JobFailed) -> None:
+        request = self._live.get(message.job)
+        if request is not None:
+            self._fail(request, SidemanError(Code(message.code), message.text))
+
+    # Ends
+
+    def cancel(self, client: int, req: int) -> None:
+        """End one request of a client, or with 0 all of them."""
+        for request in list(self._live.values()):
+            if request.client == client and req in (0, request.req):
+                self._maker.send(wire.Cancel(request.job))
+                self._fail(request, SidemanError(Code.CANCELLED, "cancelled, as you asked"))
+
+    def worker_died(self, now: float) -> None:
+        """The worker is gone. What there is time for is made again, the rest fails."""
+        for request in list(self._live.values()):
+            request.started = False
+            if request.made:
+                continue
+            if request.remade or not self._in_time(request, now):
+                text = "the worker process died; it is being started again, ask once more"
+                self._fail(request, SidemanError(Code.WORKER_DIED, text))
+
+    def _in_time(self, request: Request, now: float) -> bool:
+        if request.due is None:
+            return True
+        return now + self._maker.wait_seconds + self.speed.first_note() < request.due
+
+    def worker_ready(self, runtime: str) -> None:
+        """A worker listens (again): give it what was asked and is not made."""
+        for request in list(self._live.values()):
+            if request.made:
+                continue
+            if any(request.arrived) and runtime != request.runtime:
+                text = "the worker process died in the middle of a take; ask once more"
+                self._fail(request, SidemanError(Code.WORKER_DIED, text))
+                continue
+            if request.runtime:
+                request.remade += 1
+            request.skip = list(request.arrived)
+            self._give(request)
+
+    def _fail(self, request: Request, error: SidemanError) -> None:
+        self._forget(request)
+        self._store.write(
+            {"event": "fail", "client": request.client, "req": request.req,
+             "code": str(error.code), "text": error.text}
+        )  # fmt: skip
+        self._say(request, Fail.of(error, request.req, request.ask.address))
+
+    def _forget(self, request: Request) -> None:
+        del self._live[request.job]
+        self._keys.pop(request.key, None)
+
+    def _say(self, request: Request, reply: Reply) -> None:
+        self._outbox.reply(request.client, reply)
+        self._outbox.broadcast(reply, besides=request.client)
+
+
+def _plain(given: dict[str, Any]) -> dict[str, Any]:
+    """Keys as JSON can hold them."""
+    return {k: "+".join(sorted(v)) if isinstance(v, frozenset) else v for k, v in given.items()}
+

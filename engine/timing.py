@@ -1,0 +1,76 @@
+"""What the engine wants to know about time, and the pure decisions that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from engine.music import TICKS_PER_BEAT, MeterMap, Position
+
+SIXTEENTH = TICKS_PER_BEAT // 4
+
+
+class Clock(Protocol):
+    """Seconds to musical position and back. ``now`` is seconds on a monotonic clock."""
+
+    @property
+    def playing(self) -> bool: ...
+    @property
+    def bpm(self) -> float: ...
+    @property
+    def meters(self) -> MeterMap: ...
+
+    def tick(self, now: float) -> int:
+        """The song's position in absolute ticks; stands still while the transport does."""
+        ...
+
+    def seconds(self, tick: int) -> float | None:
+        """When a position is reached; None while the transport stands still."""
+        ...
+
+    def bar_seconds(self, bar: int) -> float:
+        """How long a bar lasts at the present tempo."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a take begins: a bar, and the ticks in that bar that are already gone."""
+
+    bar: int
+    tick: int = 0
+
+
+def next_bar(meters: MeterMap, tick: int) -> Target:
+    """The bar line after a position, also where the position is a bar line itself."""
+    return Target(meters.locate(tick).bar + 1)
+
+
+def next_sixteenth(meters: MeterMap, tick: int) -> Target:
+    """The sixteenth after a position; the bar line where the bar has none left."""
+    place = meters.locate(tick)
+    step = (place.tick // SIXTEENTH + 1) * SIXTEENTH
+    if step >= meters.at(place.bar).ticks:
+        return Target(place.bar + 1)
+    return Target(place.bar, step)
+
+
+def first_bar_after(clock: Clock, ready: float, bar: int) -> int:
+    """The first bar line, ``bar`` or later, that lies no earlier than ``ready`` seconds."""
+    while True:
+        when = clock.seconds(clock.meters.start(bar))
+        if when is None or when >= ready:
+            return bar
+        bar += max(1, int((ready - when) / max(clock.bar_seconds(bar), 1e-3)))
+
+
+def entry_after(clock: Clock, ready: float, target: Target) -> Target:
+    """The first sixteenth from ``target`` on that lies no earlier than ``ready`` seconds."""
+    tick = clock.meters.absolute(Position(target.bar, target.tick))
+    while True:
+        when = clock.seconds(tick)
+        if when is None or when >= ready:
+            place = clock.meters.locate(tick)
+            return Target(place.bar, place.tick)
+        sixteenth = clock.bar_seconds(target.bar) * SIXTEENTH / clock.meters.at(target.bar).ticks
+        tick += SIXTEENTH * max(1, int((ready - when) / max(sixteenth, 1e-4)))

@@ -1,0 +1,1 @@
+"""The process that holds the models, and the line to it."""

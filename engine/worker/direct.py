@@ -1,0 +1,43 @@
+"""A worker without a process: the same messages, handled when :meth:`DirectLine.pump` is called.
+
+For offline use, where nothing is urgent, and for tests, where everything has to be repeatable.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+
+from engine.worker import wire
+from engine.worker.process import Worker
+
+
+class DirectLine:
+    """Stands in for :class:`engine.worker.link.Line`. One thread only."""
+
+    pid = os.getpid()
+
+    def __init__(self) -> None:
+        self._said: deque[wire.FromWorker] = deque()
+        self._worker = Worker(self._hear)
+        self.alive = True
+
+    def _hear(self, message: wire.Message) -> None:
+        self._said.append(wire.from_worker(wire.frame(message)[4:]))
+
+    def send(self, message: wire.Message) -> None:
+        if self.alive:
+            self._worker.handle(wire.for_worker(wire.frame(message)[4:]))
+
+    def pump(self) -> wire.FromWorker | None:
+        """Work until there is something to be said, and say it; None once all is done."""
+        while not self._said and self.alive and self._worker.work():
+            pass
+        return self._said.popleft() if self._said else None
+
+    def kill(self) -> None:
+        self.alive = False
+        self._said.clear()
+
+    def close(self, timeout: float = 1.0) -> None:
+        self.kill()

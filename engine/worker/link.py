@@ -1,0 +1,119 @@
+"""One worker process and the line to it.
+
+``send`` may be called by the conductor's thread only and never blocks: what the pipe does not take
+at once waits in a backlog that a thread writes out. Messages from the worker reach ``deliver`` on
+the reader's thread.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from engine.worker.wire import FromWorker, Message, frame, from_worker, read_frame
+
+ONE_THREAD = {
+    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+} | {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Spinning worker threads of a numerical library would take the core that plays the music."""
+
+
+class Line:
+    """A worker process. ``deliver(line, message)`` gets what it says, and None when it is gone."""
+
+    def __init__(
+        self,
+        deliver: Callable[[Line, FromWorker | None], None],
+        *,
+        command: tuple[str, ...] | None = None,
+    ) -> None:
+        self._deliver = deliver
+        self._process = subprocess.Popen(
+            command or (sys.executable, "-m", "engine.worker.process"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | ONE_THREAD,
+            bufsize=0,
+            # A Ctrl-C in the terminal is for the engine, which then stops its workers in order.
+            start_new_session=True,
+        )
+        self._backlog: SimpleQueue[bytes | None] = SimpleQueue()
+        self._waiting = 0
+        self._lock = threading.Lock()
+        assert self._process.stdin is not None
+        self._pipe = self._process.stdin.fileno()
+        self._direct = hasattr(os, "set_blocking") and os.name == "posix"
+        if self._direct:
+            os.set_blocking(self._pipe, False)
+        threading.Thread(target=self._read, name="worker-reader", daemon=True).start()
+        threading.Thread(target=self._write, name="worker-writer", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def send(self, message: Message) -> None:
+        """Put a message on the line. A worker that is gone takes it without complaint."""
+        data = frame(message)
+        with self._lock:
+            if self._direct and self._waiting == 0:
+                try:
+                    data = data[os.write(self._pipe, data) :]
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    return
+                if not data:
+                    return
+            self._waiting += 1
+        self._backlog.put(data)
+
+    def kill(self) -> None:
+        """End the process at once; also one that is stopped or hangs."""
+        self._process.kill()
+        self._backlog.put(None)
+
+    def close(self, timeout: float = 1.0) -> None:
+        """Let the process end by itself, and end it where it does not."""
+        self._backlog.put(None)
+        try:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._process.wait(timeout)
+        except (OSError, subprocess.TimeoutExpired):
+            self.kill()
+            self._process.wait()
+
+    def _read(self) -> None:
+        stream = self._process.stdout
+        assert stream is not None
+        buffered = open(stream.fileno(), "rb", closefd=False)  # noqa: SIM115 (lives with the line)
+        while (body := read_frame(buffered)) is not None:
+            self._deliver(self, from_worker(body))
+        self._process.wait()
+        self._deliver(self, None)
+
+    def _write(self) -> None:
+        while (data := self._backlog.get()) is not None:
+            try:
+                self._write_all(data)
+            except (OSError, ValueError):
+                return
+            finally:
+                with self._lock:
+                    self._waiting -= 1
+
+    def _write_all(self, data: bytes) -> None:
+        while data:
+            if self._direct:
+                select.select([], [self._pipe], [], 0.5)
+            try:
+                data = data[os.write(self._pipe, data) :]
+            except BlockingIOError:
+                if self._process.poll() is not None:
+                    return

@@ -1,0 +1,339 @@
+"""The worker: a process that holds the models and makes takes.
+
+It does one small thing at a time, the most urgent first: answer the line, make a token of the
+request that is due next, feed what was heard, make ahead what may be asked next. So a cancelled
+request ends between two tokens, and the line is never left waiting longer than one step.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from engine.errors import Code, SidemanError
+from engine.generate import Making
+from engine.listener import Listener
+from engine.models import registry
+from engine.models.base import Model
+from engine.music import Meter, Note
+from engine.tokens.vocabulary import Vocabulary
+from engine.worker import wire
+
+FEED_TOKENS = 32
+"""Tokens fed before the line is looked at again."""
+
+SPECULATED_BARS = 2
+"""How far a take is made before anybody has asked for it."""
+
+WARM_UP_STEPS = 24
+
+
+@dataclass(slots=True)
+class Player:
+    """A loaded model with the vocabulary that it speaks and what it has heard."""
+
+    model: Model
+    vocabulary: Vocabulary
+    listener: Listener
+    weights_hash: str
+
+
+@dataclass(slots=True)
+class Job:
+    """A request in work, or a guess at the next one (number 0).
+
+    ``events`` are what was made and not yet sent: notes by variation, or None where a variation is
+    complete.
+    """
+
+    number: int
+    model: str
+    wish: wire.Wish
+    due: float
+    making: Making | None = None
+    context: int = 0
+    context_hash: str = ""
+    fed: int = 0
+    seconds: float = 0.0
+    bar: int = 0
+    speculated: bool = False
+    events: deque[tuple[int, Note | None]] = field(default_factory=deque)
+
+
+class Worker:
+    """What the process does, without the process: ``handle`` a message, then ``work`` while True.
+
+    ``send`` takes what is to be said. ``seconds`` is a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[wire.Message], None],
+        seconds: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._send = send
+        self._seconds = seconds
+        self._players: dict[str, Player] = {}
+        self._heard: dict[int, tuple[Meter, list[Note]]] = {}
+        self._jobs: dict[int, Job] = {}
+        self._guess: Job | None = None
+
+    def handle(self, message: wire.ToWorker) -> None:
+        """Take in one message."""
+        match message:
+            case wire.Ping(n):
+                self._send(wire.Pong(n))
+            case wire.Make():
+                self._make(message)
+            case wire.Cancel(job):
+                self._jobs.pop(job, None)
+            case wire.Hear(bars):
+                for bar, num, den, rows in bars:
+                    self._hear(bar, Meter(num, den), [Note(*row) for row in rows])
+            case wire.Speculate():
+                self._speculate(message)
+            case wire.Forget():
+                self._heard.clear()
+                self._guess = None
+                for player in self._players.values():
+                    player.listener.forget()
+            case wire.Load():
+                self._load(message)
+            case wire.Unload(model):
+                self._players.pop(model, None)
+
+    def work(self) -> bool:
+        """Do the most urgent small thing. False where there is nothing to do."""
+        if self._jobs:
+            self._advance(min(self._jobs.values(), key=lambda job: (job.due, job.number)))
+            return True
+        for player in self._players.values():
+            if player.listener.advance(FEED_TOKENS):
+                return True
+        return self._guess is not None and self._think_ahead(self._guess)
+
+    # Models
+
+    def _load(self, message: wire.Load) -> None:
+        try:
+            player = self._open(Path(message.folder), message)
+        except SidemanError as error:
+            self._send(wire.Failed(message.model, error.code, error.text))
+            return
+        except MemoryError:
+            text = f"not enough memory for the model {message.model}; choose a smaller one"
+            self._send(wire.Failed(message.model, Code.OUT_OF_MEMORY, text))
+            return
+        self._players[message.model] = player
+        for bar, (meter, notes) in self._heard.items():
+            player.listener.hear(bar, meter, notes)
+        self._send(
+            wire.Loaded(
+                message.model,
+                player.model.runtime,
+                player.model.precision,
+                player.weights_hash,
+                self._step_seconds(player),
+            )
+        )
+
+    def _open(self, folder: Path, message: wire.Load) -> Player:
+        model = registry.load(folder, device=message.device, precision=message.precision)
+        model.warm_up()
+        info = model.info
+        if info.tokenizer is None:
+            raise SidemanError(Code.BAD_FILE, f"model {info.name} has no tokenizer: it can't play")
+        vocabulary = Vocabulary.load(folder / info.tokenizer.file)
+        listener = Listener(vocabulary, model.open(), prelude=_prelude(vocabulary))
+        return Player(model, vocabulary, listener, info.weights.sha256)
+
+    def _step_seconds(self, player: Player) -> float:
+        """Median time of a step: what deadlines are reckoned with."""
+        stream = player.model.open()
+        times = []
+        for token in range(WARM_UP_STEPS):
+            begun = self._seconds()
+            stream.step([token % player.model.vocab])
+            times.append(self._seconds() - begun)
+        return sorted(times)[len(times) // 2]
+
+    # Listening
+
+    def _hear(self, bar: int, meter: Meter, notes: list[Note]) -> None:
+        self._heard[bar] = (meter, notes)
+        for player in self._players.values():
+            player.listener.hear(bar, meter, notes)
+
+    # Requests
+
+    def _make(self, message: wire.Make) -> None:
+        player = self._players.get(message.model)
+        if player is None:
+            text = f"the model {message.model} is not loaded"
+            self._send(wire.JobFailed(message.job, Code.UNKNOWN_MODEL, text))
+            return
+        due = float("inf") if message.due is None else message.due
+        job = self._foreseen(player, message)
+        if job is None:
+            job = Job(message.job, message.model, message.wish, due)
+        else:
+            self._guess = None
+            job.number, job.due, job.fed, job.speculated = message.job, due, 0, True
+            self._say_started(job)
+            self._flush(job)
+        self._jobs[job.number] = job
+
+    def _foreseen(self, player: Player, message: wire.Make) -> Job | None:
+        """What was made ahead, where it is just what is asked now."""
+        guess = self._guess
+        if guess is None or guess.making is None or guess.model != message.model:
+            return None
+        same = guess.wish == message.wish
+        if same and guess.context == player.listener.mark(message.wish.context_end):
+            return guess
+        return None
+
+    def _speculate(self, message: wire.Speculate) -> None:
+        guess = self._guess
+        if guess is not None and guess.model == message.model and guess.wish == message.wish:
+            player = self._players.get(message.model)
+            mark = player and player.listener.mark(message.wish.context_end)
+            if guess.making is not None and guess.context == mark:
+                return
+        self._guess = Job(0, message.model, message.wish, 0.0)
+
+    def _think_ahead(self, guess: Job) -> bool:
+        if guess.making is not None and (guess.making.done or guess.bar >= SPECULATED_BARS):
+            return False
+        try:
+            self._step(guess)
+        except (SidemanError, MemoryError, KeyError):
+            self._guess = None  # a guess that can't be fulfilled is nobody's business
+        return True
+
+    def _advance(self, job: Job) -> None:
+        """One token of a request, and what came of it."""
+        try:
+            begun = job.making is not None
+            self._step(job)
+            if not begun and job.making is not None:
+                self._say_started(job)
+            self._flush(job)
+        except SidemanError as error:
+            self._fail(job, error.code, error.text)
+        except MemoryError:
+            self._fail(job, Code.OUT_OF_MEMORY, "not enough memory; ask for fewer variations")
+
+    def _step(self, job: Job) -> None:
+        """Bring the context up to date, a little at a time; then write one token."""
+        begun = self._seconds()
+        player = self._players[job.model]
+        if job.making is None:
+            fed = player.listener.approach(job.wish.context_end, FEED_TOKENS)
+            job.fed += fed
+            if fed == 0:
+                job.context = player.listener.mark(job.wish.context_end)
+                job.making = Making(player.vocabulary, player.listener.stream, job.wish)
+                job.context_hash = player.listener.digest(job.wish.context_end)
+        else:
+            step = job.making.step()
+            for variation, note in step.notes:
+                job.events.append((variation, note))
+                job.bar = max(job.bar, note.bar)
+            job.events.extend((variation, None) for variation in step.finished)
+        job.seconds += self._seconds() - begun
+
+    def _say_started(self, job: Job) -> None:
+        self._send(wire.Started(job.number, job.context_hash, job.fed, job.speculated))
+
+    def _flush(self, job: Job) -> None:
+        """Send what was made: runs of one variation's notes as one message."""
+        rows: list[wire.NoteRow] = []
+        while job.events:
+            variation, note = job.events.popleft()
+            if note is not None:
+                rows.append(wire.row(note))
+                if job.events and job.events[0][0] == variation and job.events[0][1] is not None:
+                    continue
+                self._send(wire.Made(job.number, variation, rows))
+                rows = []
+            else:
+                self._send(wire.Finished(job.number, variation))
+        if job.making is not None and job.making.done:
+            self._jobs.pop(job.number, None)
+            self._send(wire.JobDone(job.number, job.making.tokens, job.seconds))
+
+    def _fail(self, job: Job, code: str, text: str) -> None:
+        self._jobs.pop(job.number, None)
+        self._send(wire.JobFailed(job.number, code, text))
+
+
+def _prelude(vocabulary: Vocabulary) -> list[int]:
+    """What every context begins with, as every piece did in training."""
+    return [vocabulary.ids["BOS_None"]] if "BOS_None" in vocabulary.ids else []
+
+
+class Inbox:
+    """Messages from the line, read on a thread of their own. ``closed`` once the engine has gone."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._messages: deque[wire.ToWorker] = deque()
+        self._arrived = threading.Event()
+        self.closed = False
+        threading.Thread(target=self._read, name="inbox", daemon=True).start()
+
+    def _read(self) -> None:
+        while (body := wire.read_frame(self._stream)) is not None:
+            self._messages.append(wire.for_worker(body))
+            self._arrived.set()
+        self.closed = True
+        self._arrived.set()
+
+    def take(self) -> wire.ToWorker | None:
+        return self._messages.popleft() if self._messages else None
+
+    def wait(self) -> None:
+        """Sleep until something has arrived."""
+        self._arrived.wait()
+        self._arrived.clear()
+
+
+def main() -> int:
+    """Talk over stdin and stdout until the other side is gone."""
+    # Whatever a library prints must not get between the messages.
+    line = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    # The reader must get its turn soon while Python code is busy here; the default is 5 ms.
+    sys.setswitchinterval(0.0005)
+    inbox = Inbox(sys.stdin.buffer)
+    worker = Worker(lambda message: _write(line, wire.frame(message)))
+    while not inbox.closed:
+        message = inbox.take()
+        if message is not None:
+            worker.handle(message)
+        elif not worker.work():
+            inbox.wait()
+    return 0
+
+
+def _write(line: BinaryIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        with suppress(InterruptedError):
+            view = view[line.write(view) or 0 :]
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (BrokenPipeError, KeyboardInterrupt):
+        sys.exit(0)

@@ -1,0 +1,226 @@
+"""What the engine and its worker process say to each other, and how it is framed.
+
+Messages are msgpack with a tag and fixed fields, so nothing is ever unpickled; a frame is a
+four-byte length and the message. Times in seconds are those of ``time.monotonic``, which both
+processes share.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO
+
+import msgspec
+
+from engine.music import Note
+
+MAX_FRAME = 64 * 2**20
+"""No honest message comes near it; a longer one means that the line is broken."""
+
+_LENGTH = struct.Struct("<I")
+
+NoteRow = tuple[int, int, int, int, int, int]
+"""A note as it travels: bar, tick, program, pitch, duration, velocity; the order of ``Note``."""
+
+
+def row(note: Note) -> NoteRow:
+    return (note.bar, note.tick, note.program, note.pitch, note.duration, note.velocity)
+
+
+class Message(msgspec.Struct, tag_field="m", frozen=True):
+    """Base of all messages."""
+
+
+# To the worker
+
+
+class Load(Message, tag="load"):
+    """Load the model in ``folder`` under ``model``, and say `Loaded` or `Failed`."""
+
+    model: str
+    folder: str
+    device: str = "cpu"
+    precision: str = "auto"
+
+
+class Unload(Message, tag="unload"):
+    model: str
+
+
+class Hear(Message, tag="hear"):
+    """What sounds in each of these bars from now on: (bar, meter num, meter den, notes)."""
+
+    bars: list[tuple[int, int, int, list[NoteRow]]]
+
+
+class Forget(Message, tag="forget"):
+    """Everything that was heard is void."""
+
+
+class Span(msgspec.Struct, frozen=True, array_like=True):
+    """A chord in a bar: ticks from the start of the bar, and its pitch classes; None is free."""
+
+    start: int
+    end: int
+    pitch_classes: list[int] | None
+
+
+class Room(msgspec.Struct, frozen=True, array_like=True):
+    """One bar of a take to be: its meter, the others' notes that are given, and its chords."""
+
+    num: int
+    den: int
+    given: list[NoteRow]
+    chords: list[Span]
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """All that decides what a take will be. Equal wishes on equal contexts give equal takes."""
+
+    context_end: int
+    rooms: list[Room]
+    programs: list[int]
+    seed: int
+    variations: int = 1
+    start_tick: int = 0
+    key: list[int] | None = None
+    low: int = 0
+    high: int = 127
+    density: float | None = None
+    polyphony: int | None = None
+    chord_share: float = 0.7
+    reference: list[NoteRow] = []
+    after: list[Room] = []
+    """What follows an infill, to choose among candidates by how well it follows."""
+    candidates: int = 1
+    temperature: float = 1.0
+    top_p: float = 0.95
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    penalty_decay: float = 0.98
+    penalty_window: int = 128
+    curve: tuple[str, float, float, float, float] = ("constant", 0.0, 0.0, 8.0, 0.0)
+    """Shape, swing of temperature and of top-p, period in bars, noise; see `sampling.Curve`."""
+
+
+class Make(Message, tag="make"):
+    """Make takes for job ``job``. The most urgent ``due`` (seconds) goes first."""
+
+    job: int
+    model: str
+    wish: Wish
+    due: float | None = None
+
+
+class Speculate(Message, tag="speculate"):
+    """Make the beginning of this wish when there is nothing better to do, in case it is asked."""
+
+    model: str
+    wish: Wish
+
+
+class Cancel(Message, tag="cancel"):
+    job: int
+
+
+class Ping(Message, tag="ping"):
+    n: int
+
+
+# From the worker
+
+
+class Loaded(Message, tag="loaded"):
+    model: str
+    runtime: str
+    precision: str
+    weights_hash: str
+    step_seconds: float
+    """Measured time of one decoding step of one sequence."""
+
+
+class Started(Message, tag="started"):
+    """Job ``job`` has its context: ``fed`` tokens of it had not been fed before."""
+
+    job: int
+    context_hash: str
+    fed: int
+    speculated: bool
+
+
+class Made(Message, tag="made"):
+    """New notes of a variation, bars counted from the start of the take, in order of onset."""
+
+    job: int
+    variation: int
+    notes: list[NoteRow]
+
+
+class Finished(Message, tag="finished"):
+    """A variation has all its notes."""
+
+    job: int
+    variation: int
+
+
+class JobDone(Message, tag="job-done"):
+    job: int
+    tokens: int
+    seconds: float
+
+
+class JobFailed(Message, tag="job-failed"):
+    job: int
+    code: str
+    text: str
+
+
+class Pong(Message, tag="pong"):
+    n: int
+
+
+class Failed(Message, tag="failed"):
+    """The model could not be loaded."""
+
+    model: str
+    code: str
+    text: str
+
+
+ToWorker = Load | Unload | Hear | Forget | Make | Speculate | Cancel | Ping
+FromWorker = Loaded | Started | Made | Finished | JobDone | JobFailed | Pong | Failed
+
+_encoder = msgspec.msgpack.Encoder()
+_to_worker = msgspec.msgpack.Decoder(ToWorker)
+_from_worker = msgspec.msgpack.Decoder(FromWorker)
+
+
+def frame(message: Message) -> bytes:
+    """A message as the bytes that go over the line."""
+    body = _encoder.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+def digest_of(wish: Wish) -> bytes:
+    """Bytes that are equal for equal wishes."""
+    return _encoder.encode(wish)
+
+
+def read_frame(stream: BinaryIO) -> bytes | None:
+    """The next message's bytes; None where the other side has gone."""
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (size,) = _LENGTH.unpack(head)
+    if size > MAX_FRAME:
+        return None
+    body = stream.read(size)
+    return body if len(body) == size else None
+
+
+def for_worker(body: bytes) -> ToWorker:
+    return _to_worker.decode(body)
+
+
+def from_worker(body: bytes) -> FromWorker:
+    return _from_worker.decode(body)
