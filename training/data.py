@@ -49,7 +49,8 @@ class Vocabulary:
         except (OSError, KeyError, json.JSONDecodeError) as error:
             raise SidemanError(Code.BAD_FILE, f"{path}: not a tokenizer: {error}") from error
         base = {name: token for token, name in enumerate(names)}
-        self.size = len(base)
+        self.names = names
+        self.size = len(names)
         self.begin = base["BOS_None"]
         self.end = base["EOS_None"]
         self.kind = np.zeros(self.size, dtype="U12")

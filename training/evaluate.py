@@ -66,3 +66,18 @@ def mean_bits(
 ) -> float:
     """Bits per token over several pieces."""
     return score(model, data, pieces, limit).bits_per_token
+
+
+def report(model: Rwkv7, data: TokenSet, limit: int | None = None) -> dict[str, dict[str, float]]:
+    """Held-out figures of each collection: pieces, notes, bits per token and bits per note."""
+    result = {}
+    for name in data.weights:
+        pieces = data.select("heldout", name)
+        total = score(model, data, pieces, limit)
+        result[name] = {
+            "pieces": len(pieces),
+            "notes": total.notes,
+            "bits_per_token": round(total.bits_per_token, 4),
+            "bits_per_note": round(total.bits_per_note, 3),
+        }
+    return result

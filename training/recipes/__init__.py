@@ -43,6 +43,20 @@ class Recipe:
     collections: tuple[Collection, ...]
 
 
+def find(name: str) -> Path:
+    """The file of a recipe that comes with Sideman, or ``name`` itself where it is a file."""
+    given = Path(name)
+    if given.suffix == ".toml" and given.is_file():
+        return given
+    folder = Path(__file__).parent
+    known = sorted(path.stem for path in folder.glob("*.toml"))
+    if name not in known:
+        raise SidemanError(
+            Code.BAD_FILE, f"no recipe '{name}': there are {', '.join(known)}, or give a .toml file"
+        )
+    return folder / f"{name}.toml"
+
+
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe. Raises ``bad-file`` with the file's name for anything that is not one."""
     try:

@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from engine.errors import SidemanError
+from engine.models.folder import read_info, read_weights
+from engine.models.rwkv.architecture import Sizes, tensors
+from engine.models.rwkv.torch_model import Rwkv7
+from training.export import export_model, int8_by_row, load_checkpoint
+
+
+@pytest.fixture
+def model(token_set):
+    torch.manual_seed(0)
+    model = Rwkv7(Sizes(2, 64, 64, 128, token_set.vocabulary.size, 4, 4, 4, 8))
+    model.initialise()
+    return model
+
+
+def test_the_engine_reads_what_training_writes(model, token_set, tmp_path):
+    folder = export_model(model, token_set, tmp_path / "model", {"heldout": 1.5})
+    info = read_info(folder)
+    assert info.metrics == {"heldout": 1.5}
+    assert info.meters == ("4/4",)
+    assert [source.name for source in info.training_data] == ["bands"]
+    sizes = Sizes.from_json(info.sizes)
+    weights = read_weights(folder, info, tensors(sizes))
+    for name, weight in model.state_dict().items():
+        assert torch.equal(torch.from_numpy(weights[name]), weight)
+
+
+def test_int8_rounds_matrices_row_by_row_and_nothing_else(model):
+    rounded = int8_by_row(model).state_dict()
+    for name, weight in model.state_dict().items():
+        if weight.ndim < 2 or name == "emb.weight" or name.endswith("r_k"):
+            assert torch.equal(rounded[name], weight)
+            continue
+        axis = 1 if name.endswith(".weight") else 0
+        step = weight.abs().amax(axis, keepdim=True) / 127
+        assert ((rounded[name] - weight).abs() <= step / 2 + 1e-7).all()
+
+
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path):
+    with pytest.raises(SidemanError, match=r"none\.pt"):
+        load_checkpoint(tmp_path / "none.pt")
