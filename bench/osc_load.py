@@ -11,6 +11,7 @@ lose one). The notes of a bar go to tracks 901 and up, which no one else uses.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import selectors
 import socket
@@ -54,7 +55,8 @@ class Player:
         else:
             packet = encode("/sideman/ping", (self.sent,))
             self.pings[self.sent] = time.perf_counter()
-        self.sock.send(packet)
+        with contextlib.suppress(ConnectionRefusedError):  # told of an earlier one
+            self.sock.send(packet)
         self.sent += 1
 
     def hear(self) -> None:
@@ -62,7 +64,7 @@ class Player:
         while True:
             try:
                 packet = self.sock.recv(2048)
-            except BlockingIOError:
+            except (BlockingIOError, ConnectionRefusedError):
                 return
             now = time.perf_counter()
             for _, address, args in decode(packet):
@@ -103,7 +105,8 @@ def run(host: str, port: int, clients: int, rate: int, seconds: float, kinds: st
         players[i % clients].play(kinds, i / rate)
     took = time.perf_counter() - begun
     for player in players:
-        player.sock.send(encode("/sideman/sync", (1,)))
+        with contextlib.suppress(ConnectionRefusedError):
+            player.sock.send(encode("/sideman/sync", (1,)))
     end = time.perf_counter() + 5
     while not all(p.synced and not p.pings for p in players) and time.perf_counter() < end:
         hear_until(time.perf_counter() + 0.01)
