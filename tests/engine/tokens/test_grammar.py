@@ -119,7 +119,7 @@ def origins(plan: Plan) -> list[int]:
 
 
 @given(plans(), st.randoms(use_true_random=False))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_whatever_is_chosen_the_take_is_legal(
     vocabulary: Vocabulary, plan: Plan, chance: random.Random
 ) -> None:
@@ -208,7 +208,7 @@ def _given(vocabulary: Vocabulary, plan: Plan) -> list[Note]:
 
 
 @given(plans(), st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_density_and_the_least_number_of_notes_hold(
     vocabulary: Vocabulary, plan: Plan, chance: random.Random
 ) -> None:
