@@ -85,7 +85,9 @@ def kernel_drops(port: int) -> int | None:
     return sum(int(row[-1]) for row in rows if int(row[1].rpartition(":")[2], 16) == port)
 
 
-def run(host: str, port: int, clients: int, rate: int, seconds: float, kinds: str) -> dict[str, object]:
+def run(
+    host: str, port: int, clients: int, rate: int, seconds: float, kinds: str
+) -> dict[str, object]:
     """The load itself; the counts and the ping times as one mapping."""
     players = [Player(i, host, port) for i in range(clients)]
     selector = selectors.DefaultSelector()
