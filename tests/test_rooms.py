@@ -68,6 +68,8 @@ def _contracts_kept(folder: Path) -> bool:
     return ran.returncode == 0
 
 
-@pytest.mark.parametrize("module", ["bridge.cli", "bridge.config", "engine.presets"])
+@pytest.mark.parametrize(
+    "module", ["bridge.cli", "bridge.config", "engine.presets", "bridge.serve"]
+)
 def test_light_modules_import_nothing_heavy(module: str) -> None:
     assert not imported(f"import {module}").intersection(HEAVY)

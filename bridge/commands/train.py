@@ -67,13 +67,13 @@ def midi(
     as_json: Json = False,
 ) -> None:
     """Train an RWKV-7 model, or go on with a run."""
+    if steps is None and minutes is None:
+        raise typer.BadParameter("say how long: --steps or --minutes")
     from training.data import TokenSet
     from training.evaluate import report
     from training.export import export_model, load_checkpoint
     from training.train_midi import Shape, TrainConfig, train
 
-    if steps is None and minutes is None:
-        raise typer.BadParameter("say how long: --steps or --minutes")
     started = time.monotonic()
     config = TrainConfig(
         tokens,
