@@ -77,7 +77,38 @@ def export_model(model: Rwkv7, data: TokenSet, folder: Path, metrics: Mapping[st
     }
     text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
     (folder / "model.json").write_text(text, encoding="utf-8")
+    (folder / "README.md").write_text(readme(data, description), encoding="utf-8")
     return folder
+
+
+def readme(data: TokenSet, description: Mapping[str, Any]) -> str:
+    """The page beside the weights: what they are, and whose music they learned from."""
+    sizes = description["sizes"]
+    rows, texts = [], []
+    for entry in _sources(data):
+        pieces = data.select("train", entry["name"])
+        notes = sum(piece.notes for piece in pieces)
+        rows.append(
+            f"| [{entry['name']}]({entry['source']}) | {len(pieces)} | {notes:,} "
+            f"| {entry['weight']:.0%} | {entry['licence']} | {entry['notice']} |"
+        )
+        if entry["text"]:
+            texts.append(f"## {entry['name']}\n{entry['notice']}\n\n{entry['text'].strip()}\n")
+    lines = [
+        f"# {description['name']}",
+        "",
+        f"RWKV-7, {sizes['layers']} layers of {sizes['embed']} channels, "
+        f"{Sizes.from_json(sizes).parameters:,} parameters, made by `training/`. "
+        f"Licence of these weights: {description['licence']}. "
+        "Held-out figures: `metrics` in `model.json`.",
+        "",
+        "| learned from | pieces | notes | share | licence | notice |",
+        "|---|---|---|---|---|---|",
+        *rows,
+        "",
+        *texts,
+    ]
+    return "\n".join(lines)
 
 
 def common_meters(data: TokenSet) -> list[str]:

@@ -20,6 +20,7 @@ from miditok import REMI, TokenizerConfig
 from symusic import Score
 
 from engine.errors import Code, SidemanError
+from engine.tokens.encode import EDGE_HATS
 from training.recipes import Collection, Recipe
 
 METERS: dict[int, list[int]] = {2: [2, 3], 4: [1, 2, 3, 4, 5, 6, 7], 8: [3, 5, 6, 7, 9, 12]}
@@ -192,6 +193,10 @@ def _encode(tokenizer: REMI, path: Path) -> tuple[np.ndarray, int]:
     # Notes of one moment are written in one order only, as `engine.music.Note` sorts: by program,
     # drums first, then by pitch. miditok keeps the order of the tracks.
     score.tracks.sort(key=lambda track: -1 if track.is_drum else track.program, inplace=True)
+    for track in score.tracks:
+        if track.is_drum:
+            for note in track.notes:
+                note.pitch = EDGE_HATS.get(note.pitch, note.pitch)
     try:
         ids = tokenizer.encode(score).ids
     except Exception as error:  # miditok's kinds are not documented

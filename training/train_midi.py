@@ -178,7 +178,7 @@ class Trainer:
             state.shift * keep[None, None, :, None], state.wkv * keep[None, :, None, None, None]
         )
         with self._precision():
-            logits, state = compute(segment[:, :-1], state)
+            logits, state = compute(segment[:, :-1].contiguous(), state)
         loss = F.cross_entropy(logits.float().flatten(0, 1), segment[:, 1:].flatten())
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)

@@ -33,6 +33,9 @@ class Collection:
     reason: str = ""
     """Why those are not used."""
 
+    text: str = ""
+    """The licence's own text, where it has to travel with what is made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
