@@ -10,8 +10,6 @@ from fractions import Fraction
 
 from engine.music import TICKS_PER_BEAT, Meter, MeterMap, Position
 
-MIN_BPM, MAX_BPM = 10.0, 999.0
-
 
 class SongClock:
     """A line through the last place that the leading source named, at the tempo that it gave.
@@ -20,8 +18,8 @@ class SongClock:
     rounded lengths, however long the song plays.
     """
 
-    def __init__(self, bpm: float = 120.0) -> None:
-        self._meters = MeterMap()
+    def __init__(self, bpm: float = 120.0, meters: MeterMap | None = None) -> None:
+        self._meters = meters or MeterMap()
         self._bpm = bpm
         self._playing = False
         self._anchor_seconds = Fraction(0)

@@ -153,7 +153,8 @@ class ContinueOptions:
     input: Path | None
     output: Path
     bars: int | None = None
-    preset: str = presets.DEFAULT
+    preset: str | None = None
+    """None plays the instruments of the input, and the config's preset where there is none."""
     model: str | None = None
     adapter: str | None = None
     prompt: str | None = None

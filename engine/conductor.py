@@ -11,6 +11,7 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from engine import __version__, presets
@@ -63,6 +64,7 @@ class Conductor:
         preset: Preset,
         device: str = "cpu",
         load_preset: Callable[[str], Preset] = presets.load,
+        find_model: Callable[[str], Path] = models.find,
         random_seed: Callable[[], int] = lambda: random.randrange(2**31),
     ) -> None:
         self.session = Session()
@@ -73,6 +75,7 @@ class Conductor:
         self._loader = loader
         self._preset = preset
         self._load_preset = load_preset
+        self._find_model = find_model
         self._device = device
         self._random_seed = random_seed
         self._seeds: dict[int, int] = {}
@@ -339,11 +342,12 @@ class Conductor:
             ask, track, self.session, preset,
             explicit=named is not None, parameters=self.parameters, seed=seed, way="osc",
         )  # fmt: skip
-        if not has_context(self.session, track) and not preset.midi.begins:
+        may_begin = preset.midi.begins or brief.chords is not None
+        if not may_begin and not has_context(self.session, track):
             raise SidemanError(
                 Code.NO_CONTEXT,
-                f"nothing was played yet: play something, load a file, or name a preset that may"
-                f" begin by itself (preset {preset.name} may not)",
+                "nothing was played yet: play something, load a file, give chords, or name a preset"
+                f" that may begin by itself (preset {preset.name} may not)",
             )
         return brief, self._place(ask, brief, track, when)
 
@@ -420,10 +424,10 @@ class Conductor:
 
     def _ensure_model(self, name: str, now: float) -> None:
         if self._worker.loaded(name) is None:
-            self._worker.load(name, str(models.find(name)), self._device, now)
+            self._worker.load(name, str(self._find_model(name)), self._device, now)
 
     def _unload(self, name: str) -> None:
-        models.find(name)
+        self._find_model(name)
         if name == self._preset.model:
             raise SidemanError(
                 Code.NOT_ALLOWED, f"preset {self._preset.name} plays {name}: choose another first"

@@ -62,7 +62,7 @@ def continue_(
         input=input,
         output=output,
         bars=bars,
-        preset=preset or settings.preset,
+        preset=preset,
         model=model,
         adapter=adapter,
         prompt=prompt,

@@ -1,0 +1,257 @@
+"""``sideman continue``: the same engine on a file, with no DAW, no sockets and nothing to wait for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bridge.clock import SongClock
+from bridge.config import ContinueOptions
+from bridge.files.audio_file import check_output
+from bridge.files.midi_file import MidiSong, MidiTrack, Tempo, read_midi, write_midi
+from bridge.files.render import render_midi
+from engine import presets
+from engine.conductor import Conductor
+from engine.errors import Code, SidemanError
+from engine.messages import Ask, Keys, Reply, Scalar
+from engine.messages.replies import Fail
+from engine.models import store
+from engine.music import MeterMap, Note
+from engine.presets import Preset
+from engine.session import Session
+from engine.takes import Take
+from engine.worker.direct import DirectLine
+from engine.worker.supervisor import Supervisor
+
+TRACK = 1
+CLIENT = 1
+MIDI_SUFFIXES = (".mid", ".midi")
+RATE = 44_100
+
+
+class Replies:
+    """Stands in for the clients: a fail becomes the error that it is."""
+
+    def __init__(self) -> None:
+        self.error: SidemanError | None = None
+
+    def reply(self, client_id: int, reply: Reply) -> None:
+        """Keeps what went wrong; the takes themselves are in the session."""
+        if isinstance(reply, Fail):
+            self.error = SidemanError(Code(reply.code), reply.text)
+
+    def broadcast(self, reply: Reply, besides: int | None = None) -> None:
+        """Nobody else listens."""
+
+    def changed(self, name: str, value: Scalar | None) -> None:
+        """Nobody else listens."""
+
+    def client_count(self) -> int:
+        """One: whoever ran the command."""
+        return 1
+
+
+class NoStore:
+    """Keeps nothing: what is wanted is written to OUT."""
+
+    def save(
+        self, take: Take, meters: MeterMap, bpm: float, then: Callable[[str | None], None]
+    ) -> None:
+        """Done at once."""
+        then(None)
+
+    def write(
+        self, event: dict[str, Any], then: Callable[[str | None], None] | None = None
+    ) -> None:
+        """Done at once."""
+        if then is not None:
+            then(None)
+
+
+class NoLoader:
+    """Nothing is loaded by address."""
+
+    def load(self, path: str, then: Callable[[Any], None]) -> None:
+        """Refused."""
+        raise SidemanError(Code.NOT_ALLOWED, "files are named on the command line")
+
+
+def play_on(song: MidiSong | None, options: ContinueOptions) -> list[Take]:
+    """The takes that follow ``song``, which may be None where the preset may begin by itself."""
+    named = options.preset or options.config.preset
+    preset = _with_model(presets.load(named), options.model)
+    end = 0 if song is None else song.bars
+    clock = SongClock(bpm_of(song, options), None if song is None else song.meter_map)
+    replies = Replies()
+    conductor = Conductor(
+        clock=clock,
+        outbox=replies,
+        store=NoStore(),
+        loader=NoLoader(),
+        preset=preset,
+        device=options.device,
+        load_preset=lambda name: _with_model(presets.load(name), options.model),
+        find_model=store.resolve,
+    )
+    line = DirectLine()
+    worker = Supervisor(lambda: line, conductor)
+    conductor.connect(worker)
+    conductor.parameters["speculation"] = False
+    conductor.session.meters = clock.meters
+    if song is not None:
+        hear(song, conductor.session)
+    ask = Ask("continue", 1, TRACK, _keys(options, at=end))
+    conductor.start(0.0)
+    conductor.handle(ask, CLIENT, 0.0)
+    while replies.error is None and (message := line.pump()) is not None:
+        worker.receive(line, message, 0.0)
+    if replies.error is not None:
+        raise replies.error
+    return sorted(conductor.session.takes.values(), key=lambda take: take.number)
+
+
+def hear(song: MidiSong, session: Session) -> None:
+    """The whole song becomes the past of one track; its notes keep their instruments."""
+    track = session.track(TRACK)
+    programs = {part.program for part in song.tracks if part.notes}
+    if len(programs) == 1:
+        track.program = programs.pop()
+    for note in song.notes:
+        session.play(track, note)
+
+
+def _keys(options: ContinueOptions, *, at: int) -> Keys:
+    given = {
+        name: getattr(options, name)
+        for name in ("bars", "preset", "seed", "temperature", "top_p", "chords", "key", "program")
+        if getattr(options, name) is not None
+    }
+    return Keys.of({**given, "variations": options.variations, "at": at}, "sideman continue")
+
+
+def _with_model(preset: Preset, model: str | None) -> Preset:
+    if model is None:
+        return preset
+    changed = replace(preset, model=model)
+    object.__setattr__(changed, "name", preset.name)
+    return changed
+
+
+def bpm_of(song: MidiSong | None, options: ContinueOptions) -> float:
+    """The tempo that was asked for, or the song's last one, or 120."""
+    if options.bpm is not None:
+        return options.bpm
+    return song.tempos[-1].bpm if song is not None and song.tempos else 120.0
+
+
+def song_of(take: Take, song: MidiSong | None, options: ContinueOptions) -> MidiSong:
+    """The file that is written: the take alone, or with ``--append`` the input before it."""
+    meters = MeterMap() if song is None else song.meter_map
+    first = 0 if options.append else take.bar
+    parts = [
+        MidiTrack(
+            _name(program, song),
+            program,
+            tuple(_moved(note, -first) for note in take.notes if note.program == program),
+            channel=_channel(program, take, song),
+        )
+        for program in sorted(take.channels)
+    ]
+    tempos: tuple[Tempo, ...] = (Tempo.of_bpm(bpm_of(song, options)),)
+    if options.append and song is not None:
+        parts = _joined(song.tracks, parts)
+        tempos = song.tempos if options.bpm is None else tempos
+    own = MeterMap(
+        [(0, meters.at(first)), *((b - first, m) for b, m in meters.changes if b > first)]
+    )
+    return MidiSong(tuple(parts), own, tempos, own.start(take.end - first))
+
+
+def _joined(before: Sequence[MidiTrack], after: Sequence[MidiTrack]) -> list[MidiTrack]:
+    """Each new part goes on in the input's track of its instrument, where there is one."""
+    rest = {part.program: part for part in after}
+    joined = []
+    for track in before:
+        part = rest.pop(track.program, None)
+        joined.append(track if part is None else replace(track, notes=track.notes + part.notes))
+    return joined + list(rest.values())
+
+
+def _moved(note: Note, bars: int) -> Note:
+    return replace(note, bar=note.bar + bars)
+
+
+def _name(program: int, song: MidiSong | None) -> str:
+    return next((t.name for t in song.tracks if t.program == program), "") if song else ""
+
+
+def _channel(program: int, take: Take, song: MidiSong | None) -> int | None:
+    """The input's channel of that instrument; the writer chooses one where there is none."""
+    known = (t.channel for t in song.tracks if t.program == program) if song else ()
+    return next(iter(known), take.channel(program) if len(take.channels) == 1 else None)
+
+
+def paths_for(output: Path, count: int) -> list[Path]:
+    """OUT for the first take, and OUT-2, OUT-3 … for its variations."""
+    return [
+        output if number == 1 else output.with_stem(f"{output.stem}-{number}")
+        for number in range(1, count + 1)
+    ]
+
+
+def run_continue(options: ContinueOptions) -> int:
+    """Read, play on, write. Returns the exit status; raises what the user has to mend."""
+    _check(options)
+    song = None if options.input is None else read_midi(options.input)
+    takes = play_on(song, options)
+    written = paths_for(options.output, len(takes))
+    for path, take in zip(written, takes, strict=True):
+        result = song_of(take, song, options)
+        if path.suffix.lower() in MIDI_SUFFIXES:
+            write_midi(path, result)
+        else:
+            soundfont = options.config.files.soundfont or None
+            render_midi(result, path, rate=RATE, soundfont=soundfont)
+    _report(options, takes, written)
+    return 0
+
+
+def _check(options: ContinueOptions) -> None:
+    """Refuse what can't end well before anything is loaded."""
+    if options.output.suffix.lower() not in MIDI_SUFFIXES:
+        check_output(options.output, RATE, "int16")
+    if options.input is not None and options.input.suffix.lower() not in MIDI_SUFFIXES:
+        raise SidemanError(
+            Code.BAD_FILE, f"{options.input} is no .mid file: this engine continues MIDI only"
+        )
+    if options.prompt is not None:
+        raise SidemanError(Code.BAD_ARGUMENTS, "--prompt is for audio presets; leave it out")
+    if options.adapter is not None:
+        raise SidemanError(
+            Code.UNKNOWN_MODEL, f"no adapter is called {options.adapter!r}: none is installed"
+        )
+
+
+def _report(options: ContinueOptions, takes: Sequence[Take], written: Sequence[Path]) -> None:
+    results = [
+        {
+            "output": str(path),
+            "bars": take.bars,
+            "notes": len(take.notes),
+            "seed": take.seed,
+            "variation": take.variation,
+            "preset": take.preset,
+            "model": take.model,
+            "context_hash": take.context_hash,
+        }
+        for path, take in zip(written, takes, strict=True)
+    ]
+    if options.json:
+        print(json.dumps({"output": str(written[0]), "takes": results}))
+        return
+    for result in results:
+        print("{output}: {bars} bars, {notes} notes, seed {seed}".format(**result))
+
