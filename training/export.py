@@ -52,6 +52,7 @@ def export_model(model: Rwkv7, data: TokenSet, folder: Path, metrics: Mapping[st
         for name in tensors(model.sizes)
     }
     save_file(ordered, weights)
+    weights.chmod(0o644)  # the library makes it readable by its owner alone
     shutil.copyfile(data.folder / "tokenizer.json", folder / "tokenizer.json")
     description = {
         "format": 1,
