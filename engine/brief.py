@@ -217,6 +217,7 @@ def wish_for(brief: Brief, place: Place, session: Session) -> wire.Wish:
     if brief.verb == "infill":
         candidates = max(1, min(INFILL_CANDIDATES, MOST_SEQUENCES // brief.variations))
     sampling = brief.preset.sampling
+    curve = sampling.curve
     key = None if brief.key is None else sorted(keys.parse(brief.key).pitch_classes)
     end = place.target.bar + place.bars
     return wire.Wish(
@@ -240,6 +241,7 @@ def wish_for(brief: Brief, place: Place, session: Session) -> wire.Wish:
         repetition_penalty=sampling.repetition_penalty,
         penalty_decay=sampling.decay,
         penalty_window=max(1, sampling.window),
+        curve=(curve.shape, curve.temperature, curve.top_p, curve.period, curve.noise),
     )
 
 

@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from engine import __version__, presets
 from engine.brief import Brief, Place, has_context, settle, variation_source, wish_for
@@ -42,13 +42,16 @@ KEEP_EVERY = 1.0
 HORIZON_BARS = 8
 
 
-class LedClock(Clock):
+class LedClock(Clock, Protocol):
     """A clock that the conductor may set."""
 
     def locate(
         self, now: float, *, playing: bool, bpm: float, position: Position, meter: Meter
-    ) -> None: ...
-    def set_tempo(self, now: float, bpm: float) -> None: ...
+    ) -> None:
+        """The song is at ``position`` at ``now``."""
+
+    def set_tempo(self, now: float, bpm: float) -> None:
+        """It goes on from where it is, at another tempo."""
 
 
 class Conductor:

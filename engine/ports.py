@@ -7,7 +7,6 @@ is called here returns at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 from engine.messages.replies import Reply
@@ -63,12 +62,22 @@ class Loader(Protocol):
 
 
 class LoadedFile(Protocol):
-    """What was in a file: its length in bars, and its notes with bars counted from its start."""
+    """What was in a file."""
 
-    path: Path
-    bars: int
-    notes: tuple[Note, ...]
-    program: int | None
+    @property
+    def bars(self) -> int:
+        """Its length."""
+        ...
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Its notes, with bars counted from its start."""
+        ...
+
+    @property
+    def program(self) -> int | None:
+        """Its instrument, where it has only one."""
+        ...
 
 
 class Maker(Protocol):

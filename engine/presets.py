@@ -19,6 +19,7 @@ from engine import chords, keys
 from engine.errors import Code, SidemanError
 from engine.instruments import find_program
 from engine.messages.keys import MOST_BARS
+from engine.sampling import Curve
 from engine.toml import Source, nearest
 from engine.triggers import Action, Trigger
 
@@ -28,7 +29,6 @@ DEFAULT = "trio"
 Bars = Annotated[int, Meta(ge=1, le=MOST_BARS)]
 Pitch = Annotated[int, Meta(ge=0, le=127)]
 Channel = Annotated[int, Meta(ge=1, le=16)]
-Factor = Annotated[float, Meta(gt=0, le=4)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,8 @@ class Sampling:
     """What is left of the penalty after each further token."""
     window: Annotated[int, Meta(ge=0, le=4096)] = 128
     """Tokens that the penalty looks back."""
-    temperature_curve: tuple[Factor, ...] = ()
-    """Factors on the temperature, spread evenly from a take's first bar to its last."""
-    top_p_curve: tuple[Factor, ...] = ()
-    """The same for ``top_p``, which never rises above 1."""
+    curve: Curve = field(default_factory=Curve)
+    """How temperature and top-p move over the bars of a take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ class Preset:
     licence: str = ""
     adapter: str | None = None
     strength: Annotated[float, Meta(ge=0, le=4)] = 1.0
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     midi: Midi = field(default_factory=Midi)
     audio: Audio = Audio()
     triggers: dict[str, str] = field(default_factory=dict)

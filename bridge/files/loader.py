@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from bridge.files.midi_file import read_midi
 from engine.errors import Code, SidemanError
 from engine.music import Note
+from engine.ports import LoadedFile
 
 MIDI_SUFFIXES = {".mid", ".midi"}
 
@@ -45,10 +46,10 @@ class FileLoader:
         """``folders`` are the ones that may be read from; relative paths belong to the first."""
         self._folders = [folder.resolve() for folder in folders]
         self._post = post
-        self._jobs: SimpleQueue[tuple[Path, Callable[[Loaded | Exception], None]]] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[Path, Callable[[LoadedFile | Exception], None]]] = SimpleQueue()
         threading.Thread(target=self._run, name="loader", daemon=True).start()
 
-    def load(self, path: str, then: Callable[[Loaded | Exception], None]) -> None:
+    def load(self, path: str, then: Callable[[LoadedFile | Exception], None]) -> None:
         """Queue a file. Raises ``not-allowed`` for one outside the folders."""
         self._jobs.put((self.allowed(path), then))
 

@@ -13,6 +13,7 @@ from engine import presets
 from engine.errors import Code, SidemanError
 from engine.music import DRUMS
 from engine.presets import Midi, Preset, Sampling
+from engine.sampling import Curve
 from engine.triggers import Action, Kind, Trigger
 
 SHIPPED = ("answer", "bass", "chords", "drums", "piano", "strings", "trio")
@@ -65,8 +66,7 @@ def test_all_that_a_preset_may_say() -> None:
         repetition_penalty = 1.2
         decay = 0.9
         window = 64
-        temperature_curve = [1, 1.2]
-        top_p_curve = [1.0, 0.9]
+        curve = { shape = "sine", temperature = 0.2, period = 4 }
         [midi]
         programs = [0, "bass", "drums"]
         bars = 8
@@ -89,7 +89,7 @@ def test_all_that_a_preset_may_say() -> None:
         "mine",
     )
     assert preset.name == "mine"
-    assert preset.sampling.temperature_curve == (1.0, 1.2)
+    assert preset.sampling.curve == Curve("sine", temperature=0.2, period=4)
     assert preset.midi.program_numbers == (0, 33, DRUMS)
     assert preset.midi.channel_of == {0: 3, DRUMS: 10}
     assert preset.actions[Trigger(16, Kind.NOTE, 36)] == Action("continue")
