@@ -46,6 +46,12 @@ class HeardBar:
         return self.hashes[-1]
 
 
+def digest(context: Iterable[list[int]]) -> str:
+    """A name for a context: equal for equal tokens, today and tomorrow."""
+    tokens = array("i", [token for bar in context for token in bar])
+    return hashlib.blake2b(tokens.tobytes(), digest_size=8).hexdigest()
+
+
 class Listener:
     """The state of one model on one session. ``memory`` bounds its snapshots, in bytes."""
 
@@ -113,13 +119,12 @@ class Listener:
         # A copy: each empty bar has its own place in the chain of hashes.
         return HeardBar(self._empty[meter].tokens)
 
-    def digest(self, end: int) -> str:
-        """A name for the context of a take at bar ``end``; equal for equal tokens."""
-        tokens = array("i", [t for bar in self.context(end) for t in bar.tokens])
-        return hashlib.blake2b(tokens.tobytes(), digest_size=8).hexdigest()
+    def tokens(self, end: int) -> list[list[int]]:
+        """The tokens of the context of a take at bar ``end``, bar by bar."""
+        return [bar.tokens for bar in self.context(end)]
 
     def mark(self, end: int) -> int:
-        """A number that is equal for equal contexts; cheaper than :meth:`digest`, not to be kept."""
+        """A number that is equal for equal contexts; not to be kept."""
         running = 0
         for bar in self.context(end):
             running = bar.follow(running)

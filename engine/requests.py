@@ -309,7 +309,6 @@ class Requests:
         request.started = True
         request.runtime = runtime
         for take in request.takes:
-            take.context_hash = message.context_hash
             take.timing |= {"fed": message.fed, "speculated": message.speculated}
 
     def notes(self, message: wire.Made, now: float) -> None:
@@ -386,6 +385,7 @@ class Requests:
         self._open(request)
         take = request.takes[message.variation]
         take.notes.sort()
+        take.context_hash = message.context_hash
         take.timing |= {"first_note_ms": request.first_note_ms, "asked": request.asked_at}
         take.closed = True
         self._store.save(

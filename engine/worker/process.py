@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from engine.errors import Code, SidemanError
 from engine.generate import Making
-from engine.listener import Listener
+from engine.listener import Listener, digest
 from engine.models import registry
 from engine.models.base import Model
 from engine.music import Meter, Note
@@ -59,8 +59,9 @@ class Job:
     wish: wire.Wish
     due: float
     making: Making | None = None
-    context: int = 0
-    context_hash: str = ""
+    mark: int = 0
+    context: list[list[int]] = field(default_factory=list)
+    """The tokens that it follows."""
     fed: int = 0
     seconds: float = 0.0
     bar: int = 0
@@ -85,6 +86,8 @@ class Worker:
         self._heard: dict[int, tuple[Meter, list[Note]]] = {}
         self._jobs: dict[int, Job] = {}
         self._guess: Job | None = None
+        self._behind = False
+        """Whether something was heard that may not have been fed yet."""
 
     def handle(self, message: wire.ToWorker) -> None:
         """Take in one message."""
@@ -115,9 +118,9 @@ class Worker:
         if self._jobs:
             self._advance(min(self._jobs.values(), key=lambda job: (job.due, job.number)))
             return True
-        for player in self._players.values():
-            if player.listener.advance(FEED_TOKENS):
-                return True
+        if self._behind:
+            self._behind = any([p.listener.advance(FEED_TOKENS) for p in self._players.values()])
+            return True
         return self._guess is not None and self._think_ahead(self._guess)
 
     # Models
@@ -133,6 +136,7 @@ class Worker:
             self._send(wire.Failed(message.model, Code.OUT_OF_MEMORY, text))
             return
         self._players[message.model] = player
+        self._behind = True
         for bar, (meter, notes) in self._heard.items():
             player.listener.hear(bar, meter, notes)
         self._send(
@@ -168,6 +172,7 @@ class Worker:
     # Listening
 
     def _hear(self, bar: int, meter: Meter, notes: list[Note]) -> None:
+        self._behind = True
         self._heard[bar] = (meter, notes)
         for player in self._players.values():
             player.listener.hear(bar, meter, notes)
@@ -197,7 +202,7 @@ class Worker:
         if guess is None or guess.making is None or guess.model != message.model:
             return None
         same = guess.wish == message.wish
-        if same and guess.context == player.listener.mark(message.wish.context_end):
+        if same and guess.mark == player.listener.mark(message.wish.context_end):
             return guess
         return None
 
@@ -206,7 +211,7 @@ class Worker:
         if guess is not None and guess.model == message.model and guess.wish == message.wish:
             player = self._players.get(message.model)
             mark = player and player.listener.mark(message.wish.context_end)
-            if guess.making is not None and guess.context == mark:
+            if guess.making is not None and guess.mark == mark:
                 return
         self._guess = Job(0, message.model, message.wish, 0.0)
 
@@ -240,9 +245,9 @@ class Worker:
             fed = player.listener.approach(job.wish.context_end, FEED_TOKENS)
             job.fed += fed
             if fed == 0:
-                job.context = player.listener.mark(job.wish.context_end)
+                job.mark = player.listener.mark(job.wish.context_end)
                 job.making = Making(player.vocabulary, player.listener.stream, job.wish)
-                job.context_hash = player.listener.digest(job.wish.context_end)
+                job.context = player.listener.tokens(job.wish.context_end)
         else:
             step = job.making.step()
             for variation, note in step.notes:
@@ -252,7 +257,7 @@ class Worker:
         job.seconds += self._seconds() - begun
 
     def _say_started(self, job: Job) -> None:
-        self._send(wire.Started(job.number, job.context_hash, job.fed, job.speculated))
+        self._send(wire.Started(job.number, job.fed, job.speculated))
 
     def _flush(self, job: Job) -> None:
         """Send what was made: runs of one variation's notes as one message."""
@@ -266,7 +271,7 @@ class Worker:
                 self._send(wire.Made(job.number, variation, rows))
                 rows = []
             else:
-                self._send(wire.Finished(job.number, variation))
+                self._send(wire.Finished(job.number, variation, digest(job.context)))
         if job.making is not None and job.making.done:
             self._jobs.pop(job.number, None)
             self._send(wire.JobDone(job.number, job.making.tokens, job.seconds))

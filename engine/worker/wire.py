@@ -143,7 +143,6 @@ class Started(Message, tag="started"):
     """Job ``job`` has its context: ``fed`` tokens of it had not been fed before."""
 
     job: int
-    context_hash: str
     fed: int
     speculated: bool
 
@@ -157,10 +156,11 @@ class Made(Message, tag="made"):
 
 
 class Finished(Message, tag="finished"):
-    """A variation has all its notes."""
+    """A variation has all its notes. ``context_hash`` names the music that it follows."""
 
     job: int
     variation: int
+    context_hash: str
 
 
 class JobDone(Message, tag="job-done"):
