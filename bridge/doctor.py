@@ -137,12 +137,13 @@ def _models(name: str, _: Config) -> Iterator[Check]:
     for model in wanted:
         try:
             started = time.perf_counter()
-            registry.load(store.find(model))
+            loaded = registry.load(store.find(model))
         except SidemanError as problem:
             yield Check(f"{name} {model}", Status.FAIL, problem.text, "install it again")
         else:
             seconds = time.perf_counter() - started
-            yield Check(f"{name} {model}", Status.OK, f"loads in {seconds:.2f} s, hash agrees")
+            text = f"hash agrees, loads in {seconds:.2f} s, {loaded.precision} by {loaded.runtime}"
+            yield Check(f"{name} {model}", Status.OK, text)
 
 
 def _presets(name: str, _: Config) -> Iterator[Check]:
