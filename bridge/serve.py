@@ -7,6 +7,7 @@ session. It never waits for anything but the queue.
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import logging
 import signal
@@ -120,6 +121,9 @@ class Engine:
         """Serve until :meth:`stop`. ``on_ready`` is called once requests are answered."""
         self.conductor.start(time.monotonic())
         self._server.start()
+        # What has been made so far stays; the collector need not walk through it while music plays.
+        gc.collect()
+        gc.freeze()
         on_ready()
         try:
             while self._running:

@@ -6,6 +6,7 @@ Pure functions of the request, the session and the presets; nothing here waits o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -98,7 +99,7 @@ def settle(
     return Brief(
         verb=ask.verb,
         track=track.number,
-        bars=bars_for(ask, preset, parameters),
+        bars=bars_for(ask, track, session, preset, parameters),
         preset=preset,
         programs=programs,
         channels=channels_for(programs, track, preset),
@@ -118,12 +119,30 @@ def settle(
     )
 
 
-def bars_for(ask: Ask, preset: Preset, parameters: Mapping[str, Any]) -> int:
-    """Bars of the take: the request's, an infill's gap, the parameter's, the preset's."""
+def bars_for(
+    ask: Ask, track: Track, session: Session, preset: Preset, parameters: Mapping[str, Any]
+) -> int:
+    """Bars of the take: the request's, an infill's gap, the parameter's, the preset's.
+
+    A preset that answers a call plays as many bars as the phrase had that was just played.
+    """
     if ask.keys.from_ is not None and ask.keys.to is not None:
         return ask.keys.to - ask.keys.from_
-    bars: int = ask.keys.bars or parameters.get("bars") or preset.midi.bars
-    return bars
+    asked: int | None = ask.keys.bars or parameters.get("bars")
+    if asked:
+        return asked
+    if preset.midi.call and (length := phrase_bars(track, session)):
+        return min(length, preset.midi.call)
+    return preset.midi.bars
+
+
+def phrase_bars(track: Track, session: Session) -> int:
+    """Bars of the track's last phrase: those up to its last note, without an empty one between."""
+    bars = session.bars(track)
+    length = 0
+    while bars and max(bars) - length in bars:
+        length += 1
+    return length
 
 
 def programs_for(
@@ -144,7 +163,14 @@ def programs_for(
         return (track.program,)
     if heard := session.programs(track):
         return heard
-    return named or (0,)
+    return named or _by_role(track) or (0,)
+
+
+def _by_role(track: Track) -> tuple[int, ...]:
+    """The instrument that a track's role names, where it names one."""
+    with suppress(SidemanError):
+        return (find_program(track.role),) if track.role else ()
+    return ()
 
 
 def channels_for(

@@ -339,6 +339,11 @@ class Conductor:
             raise SidemanError(
                 Code.UNKNOWN_MODEL, "no audio model is installed: this engine plays MIDI presets"
             )
+        if preset.adapter is not None:
+            raise SidemanError(
+                Code.UNKNOWN_MODEL, f"preset {preset.name} wants the adapter {preset.adapter!r},"
+                " and none is installed"
+            )
         if self._worker.loaded(preset.model) is None:
             self._ensure_model(preset.model, when)
         brief = settle(

@@ -73,7 +73,7 @@ class Midi:
     """May begin by itself, on a track where nothing was played yet."""
     role: str = ""
     call: Annotated[int, Meta(ge=0, le=MOST_BARS)] = 0
-    """Call and response: bars of the phrase that is answered by ``bars`` bars; 0 for none."""
+    """Call and response: a phrase of up to so many bars is answered at its own length; 0 for no."""
     channels: dict[str, Channel] = field(default_factory=dict)
     """MIDI channel for each program, named as in ``programs``."""
 

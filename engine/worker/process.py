@@ -7,6 +7,7 @@ request ends between two tokens, and the line is never left waiting longer than 
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -156,6 +157,9 @@ class Worker:
         if info.tokenizer is None:
             raise SidemanError(Code.BAD_FILE, f"model {info.name} has no tokenizer: it can't play")
         vocabulary = Vocabulary.load(folder / info.tokenizer.file)
+        # What is loaded stays; the collector need not walk through it between two notes.
+        gc.collect()
+        gc.freeze()
         listener = Listener(vocabulary, model.open(), prelude=_prelude(vocabulary))
         return Player(model, vocabulary, listener, info.weights.sha256)
 
