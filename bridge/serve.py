@@ -194,7 +194,8 @@ def check(options: ServeOptions) -> None:
     """Refuse what this engine can't do, before anything is opened."""
     if options.clock not in ("auto", "internal", "osc"):
         raise SidemanError(
-            Code.NOT_ALLOWED, f"the clock {options.clock} is not built yet: use auto, osc or internal"
+            Code.NOT_ALLOWED,
+            f"the clock {options.clock} is not built yet: use auto, osc or internal",
         )
     if options.midi_in or options.midi_out:
         raise SidemanError(
