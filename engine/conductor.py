@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 TELL_EVERY = 0.004
 """Seconds in which changes are gathered before the worker hears of them."""
 
+TELL_NOTE = 20e-6
+"""Seconds more for each note that was told: the worker reads them between two tokens."""
+
 KEEP_EVERY = 1.0
 """Seconds after which what was played is written to the journal."""
 
@@ -84,6 +87,7 @@ class Conductor:
         self._seeds: dict[int, int] = {}
         self._last_ask: dict[int, c.Ask] = {}
         self._tell_at: float | None = None
+        self._told = 0
         self._keep_at: float | None = None
         self._played: set[tuple[int, int]] = set()
         self._bar = 0
@@ -530,7 +534,7 @@ class Conductor:
 
     def _changed(self, now: float) -> None:
         if self._tell_at is None:
-            self._tell_at = now + TELL_EVERY
+            self._tell_at = now + TELL_EVERY + self._told * TELL_NOTE
 
     def _tell(self, now: float, *, with_held: bool) -> None:
         """Let the worker hear what has changed.
@@ -547,6 +551,7 @@ class Conductor:
             bars.append((bar, meter.num, meter.den, [wire.row(note) for note in notes]))
         if bars:
             self._worker.send(wire.Hear(bars))
+        self._told = sum(len(notes) for *_, notes in bars)
 
     def _guess(self, now: float) -> None:
         """Have the worker begin what will probably be asked next: the same as last time."""

@@ -12,16 +12,15 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from engine.errors import Code, SidemanError
+from engine.messages.spec import LAST_TRACK, TrackRef
 from engine.music import DRUM_CHANNEL, DRUMS, MeterMap, Note, Position
 from engine.takes import History, Take, covering
 
-MAX_TRACK = 127
-"""Tracks are numbered 0 to 127 and come into being when they are first named."""
+MAX_BAR_NOTES = 4096
+"""Notes that a track may have in one bar: far beyond music, and what keeps a flood harmless."""
 
 MAX_BAR = 100_000
 """About two days at 120 BPM; positions beyond it are taken for a mistake."""
-
-TrackRef = int | str
 
 
 @dataclass(slots=True)
@@ -83,9 +82,9 @@ class Session:
     def track(self, ref: TrackRef) -> Track:
         """The track of that number or name. A number makes the track; a name must be known."""
         if isinstance(ref, int):
-            if not 0 <= ref <= MAX_TRACK:
+            if not 0 <= ref <= LAST_TRACK:
                 raise SidemanError(
-                    Code.UNKNOWN_TRACK, f"track {ref} does not exist: tracks are 0 to {MAX_TRACK}"
+                    Code.UNKNOWN_TRACK, f"track {ref} does not exist: tracks are 0 to {LAST_TRACK}"
                 )
             if ref not in self.tracks:
                 self.tracks[ref] = Track(ref, str(ref))
@@ -137,7 +136,13 @@ class Session:
             note = Note(
                 place.bar, place.tick, note.program, note.pitch, note.duration, note.velocity
             )
-        insort(track.played.setdefault(note.bar, []), note)
+        bar = track.played.setdefault(note.bar, [])
+        if len(bar) >= MAX_BAR_NOTES:
+            raise SidemanError(
+                Code.BAD_ARGUMENTS,
+                f"bar {note.bar} of track {track.name} is full: it has {MAX_BAR_NOTES} notes",
+            )
+        insort(bar, note)
         self._changed.add(note.bar)
         self.last_track = track.number
 
