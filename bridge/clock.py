@@ -27,14 +27,17 @@ class SongClock:
 
     @property
     def playing(self) -> bool:
+        """Whether the song runs."""
         return self._playing
 
     @property
     def bpm(self) -> float:
+        """Quarter notes per minute."""
         return self._bpm
 
     @property
     def meters(self) -> MeterMap:
+        """Which meter holds where, as far as the source has said."""
         return self._meters
 
     @property
@@ -75,6 +78,7 @@ class SongClock:
         return exact.numerator // exact.denominator
 
     def position(self, now: float) -> Position:
+        """Bar and tick at ``now``."""
         return self._meters.locate(self.tick(now))
 
     def seconds(self, tick: int) -> float | None:
@@ -84,4 +88,5 @@ class SongClock:
         return float(self._anchor_seconds + (tick - self._anchor_tick) / self._ticks_per_second)
 
     def bar_seconds(self, bar: int) -> float:
+        """How long a bar lasts at the present tempo."""
         return float(self._meters.at(bar).ticks / self._ticks_per_second)

@@ -1,4 +1,4 @@
-"""``sideman continue``: the same engine on a file, with no DAW, no sockets and nothing to wait for."""
+"""``sideman continue``: the same engine on a file, with no DAW, no socket, no waiting."""
 
 from __future__ import annotations
 

@@ -19,7 +19,16 @@ from engine.brief import Brief, Place, has_context, settle, variation_source, wi
 from engine.errors import Code, SidemanError
 from engine.messages import commands as c
 from engine.messages.parameters import PARAMETERS
-from engine.messages.replies import Done, Fail, Pong, Reply, StatusReply, Synced, Value, VersionReply
+from engine.messages.replies import (
+    Done,
+    Fail,
+    Pong,
+    Reply,
+    StatusReply,
+    Synced,
+    Value,
+    VersionReply,
+)
 from engine.messages.spec import Scalar
 from engine.models import store as models
 from engine.music import DRUMS, Meter, Note, Position, ticks
@@ -512,14 +521,17 @@ class Conductor:
         self._tell_at = now
 
     def worker_died(self, now: float) -> None:
+        """What was asked of the worker is lost."""
         self.requests.worker_died(now)
 
     def model_failed(self, failed: wire.Failed, now: float) -> None:
+        """A model could not be loaded."""
         log.error("model %s: %s", failed.model, failed.text)
         self._degraded = failed.text
         self.requests.model_failed(failed)
 
     def worker_says(self, message: wire.FromWorker, now: float) -> None:
+        """Something became of a request."""
         match message:
             case wire.Made():
                 self.requests.notes(message, now)

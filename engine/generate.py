@@ -105,6 +105,7 @@ class Making:
 
     @property
     def done(self) -> bool:
+        """Whether every variation is complete."""
         return not self._live
 
     def step(self) -> Step:

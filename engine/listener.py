@@ -78,6 +78,7 @@ class Listener:
 
     @property
     def stream(self) -> Stream:
+        """The stream that listens, wherever it has got to."""
         return self._stream
 
     @property

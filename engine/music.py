@@ -92,6 +92,7 @@ class Note:
 
     @property
     def onset(self) -> Position:
+        """Where it begins."""
         return Position(self.bar, self.tick)
 
     @property
@@ -101,6 +102,7 @@ class Note:
 
     @property
     def duration_beats(self) -> float:
+        """Length in quarter notes."""
         return self.duration / TICKS_PER_BEAT
 
 
@@ -134,6 +136,7 @@ class MeterMap:
 
     @property
     def changes(self) -> tuple[tuple[int, Meter], ...]:
+        """(bar, meter) pairs in order, the first for bar 0."""
         return tuple(zip(self._bars, self._meters, strict=True))
 
     def with_change(self, bar: int, meter: Meter) -> MeterMap:

@@ -98,4 +98,5 @@ class Maker(Protocol):
         """How long it will take until it is ready, as far as is known; 0 when it is."""
         ...
 
-    def send(self, message: ToWorker) -> None: ...
+    def send(self, message: ToWorker) -> None:
+        """To the worker, if it listens."""

@@ -53,6 +53,7 @@ class Request:
 
     @property
     def req(self) -> int:
+        """The client's own number of it."""
         return self.ask.req
 
     def first_bar(self) -> int:

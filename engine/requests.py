@@ -77,10 +77,12 @@ class Requests:
 
     @property
     def queued(self) -> int:
+        """How many wait."""
         return sum(not r.started for r in self._live.values())
 
     @property
     def generating(self) -> int:
+        """How many are being made."""
         return sum(r.started for r in self._live.values())
 
     def known_take(self, number: int) -> None:
@@ -303,6 +305,7 @@ class Requests:
     # From the worker
 
     def started(self, message: wire.Started, runtime: str) -> None:
+        """The worker has the context and begins."""
         request = self._live.get(message.job)
         if request is None:
             return
@@ -413,6 +416,7 @@ class Requests:
         self._end(request)
 
     def done(self, message: wire.JobDone) -> None:
+        """The worker has said all that it has to say of a request."""
         request = self._live.get(message.job)
         if request is None:
             return
@@ -434,6 +438,7 @@ class Requests:
         self._store.write(event, lambda error: self._say(request, Done(request.req)))
 
     def failed(self, message: wire.JobFailed) -> None:
+        """The worker can't make what was asked."""
         request = self._live.get(message.job)
         if request is not None:
             self._fail(request, SidemanError(Code(message.code), message.text))

@@ -7,13 +7,13 @@ of a note that is still held.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 
 from engine.errors import Code, SidemanError
 from engine.messages.spec import LAST_TRACK, TrackRef
-from engine.music import DRUM_CHANNEL, DRUMS, MeterMap, Note, Position
+from engine.music import DRUM_CHANNEL, DRUMS, MeterMap, Note
 from engine.takes import History, Take, covering
 
 MAX_BAR_NOTES = 4096
@@ -52,15 +52,13 @@ class Track:
 
     @property
     def output_channel(self) -> int:
+        """The channel, 1 to 16, that its notes go out on."""
         if self.channel is not None:
             return self.channel
         if self.program == DRUMS:
             return DRUM_CHANNEL
         melodic = [c for c in range(1, 17) if c != DRUM_CHANNEL]
         return melodic[(self.number - 1) % len(melodic)]
-
-    def last_played_bar(self) -> int | None:
-        return max(self.played, default=None)
 
 
 class Session:
@@ -101,6 +99,7 @@ class Session:
         )
 
     def rename(self, track: Track, name: str) -> None:
+        """Give a track a name of its own. Raises ``bad-arguments``."""
         other = next((t for t in self.tracks.values() if t.name == name), track)
         if other is not track or (name.isdecimal() and int(name) != track.number):
             raise SidemanError(Code.BAD_ARGUMENTS, f"the name {name!r} belongs to another track")
@@ -186,6 +185,7 @@ class Session:
     # Takes
 
     def active(self, track: Track) -> list[Take]:
+        """The takes of a track that are not undone or discarded, the latest last."""
         return [self.takes[n] for n in track.history.now.active]
 
     def place(self, take: Take) -> None:
@@ -196,20 +196,24 @@ class Session:
         self._changed.update(range(take.bar, take.end))
 
     def keep(self, take: Take) -> None:
+        """Make a take part of its track's past; one that was not shown is shown from now on."""
         track = self.track(take.track)
         self._touch(track)
         track.history.change(track.history.now.keeping(take.number))
         self._touch(track)
 
     def discard(self, take: Take) -> None:
+        """Take it off its track; :meth:`undo` brings it back."""
         track = self.track(take.track)
         self._touch(track)
         track.history.change(track.history.now.without(take.number))
 
     def undo(self, track: Track) -> bool:
+        """Show the takes that were shown before the last change; False where there was none."""
         return self._step(track, track.history.undo)
 
     def redo(self, track: Track) -> bool:
+        """Take the last undo back; False where there is none."""
         return self._step(track, track.history.redo)
 
     def _step(self, track: Track, step: Callable[[], bool]) -> bool:
@@ -260,6 +264,7 @@ class Session:
             self._changed.update(self.bars(track))
 
     def has_changes(self) -> bool:
+        """Whether :meth:`take_changes` has anything to give."""
         return bool(self._changed)
 
     def end_of_music(self, before: int) -> int:
@@ -272,11 +277,3 @@ class Session:
         """The programs that a track has used in its last bars of music."""
         bars = sorted(self.bars(track))[-last_bars:]
         return tuple(sorted({n.program for b in bars for n in self.notes(track, b)}))
-
-    def position(self, absolute: int) -> Position:
-        return self.meters.locate(absolute)
-
-    def all_notes(self) -> Iterator[Note]:
-        for track in self.tracks.values():
-            for bar in sorted(self.bars(track)):
-                yield from self.notes(track, bar)

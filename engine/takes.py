@@ -39,6 +39,7 @@ class Take:
         return self.bar + self.bars
 
     def channel(self, program: int) -> int:
+        """The channel, 1 to 16, of a program's notes."""
         return self.channels.get(program, 1)
 
 
@@ -57,6 +58,7 @@ class Arrangement:
         return replace(self, active=(*(t for t in self.active if t != take), take))
 
     def without(self, take: int) -> Arrangement:
+        """With ``take`` off."""
         return Arrangement(tuple(t for t in self.active if t != take), self.kept - {take})
 
     def keeping(self, take: int) -> Arrangement:

@@ -14,11 +14,19 @@ class Clock(Protocol):
     """Seconds to musical position and back. ``now`` is seconds on a monotonic clock."""
 
     @property
-    def playing(self) -> bool: ...
+    def playing(self) -> bool:
+        """Whether the song runs."""
+        ...
+
     @property
-    def bpm(self) -> float: ...
+    def bpm(self) -> float:
+        """Quarter notes per minute."""
+        ...
+
     @property
-    def meters(self) -> MeterMap: ...
+    def meters(self) -> MeterMap:
+        """Which meter holds where."""
+        ...
 
     def tick(self, now: float) -> int:
         """The song's position in absolute ticks; stands still while the transport does."""

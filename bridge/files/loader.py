@@ -1,4 +1,4 @@
-"""Files that become a track's past: read on a thread of their own, from the allowed folders only."""
+"""Files that become a track's past: read on a thread, and from the allowed folders only."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from engine.music import Note
 from engine.ports import LoadedFile
 
 MIDI_SUFFIXES = {".mid", ".midi"}
+
+Then = Callable[[LoadedFile | Exception], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,10 @@ class FileLoader:
         """``folders`` are the ones that may be read from; relative paths belong to the first."""
         self._folders = [folder.resolve() for folder in folders]
         self._post = post
-        self._jobs: SimpleQueue[tuple[Path, Callable[[LoadedFile | Exception], None]]] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[Path, Then]] = SimpleQueue()
         threading.Thread(target=self._run, name="loader", daemon=True).start()
 
-    def load(self, path: str, then: Callable[[LoadedFile | Exception], None]) -> None:
+    def load(self, path: str, then: Then) -> None:
         """Queue a file. Raises ``not-allowed`` for one outside the folders."""
         self._jobs.put((self.allowed(path), then))
 
@@ -76,5 +78,5 @@ class FileLoader:
     def _read(self, path: Path) -> Loaded | Exception:
         try:
             return read(path)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the client must hear of it)
+        except Exception as error:  # whatever it is, the client must hear of it
             return error

@@ -26,6 +26,7 @@ class DirectLine:
         self._said.append(wire.from_worker(wire.frame(message)[4:]))
 
     def send(self, message: wire.Message) -> None:
+        """Handle a message at once."""
         if self.alive:
             self._worker.handle(wire.for_worker(wire.frame(message)[4:]))
 
@@ -36,8 +37,10 @@ class DirectLine:
         return self._said.popleft() if self._said else None
 
     def kill(self) -> None:
+        """Say nothing any more."""
         self.alive = False
         self._said.clear()
 
     def close(self, timeout: float = 1.0) -> None:
+        """End."""
         self.kill()

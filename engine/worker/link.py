@@ -55,6 +55,7 @@ class Line:
 
     @property
     def pid(self) -> int:
+        """The process's number."""
         return self._process.pid
 
     def send(self, message: Message) -> None:

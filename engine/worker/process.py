@@ -291,7 +291,7 @@ def _prelude(vocabulary: Vocabulary) -> list[int]:
 
 
 class Inbox:
-    """Messages from the line, read on a thread of their own. ``closed`` once the engine has gone."""
+    """Messages from the line, read on a thread of its own. ``closed`` once the engine has gone."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -308,6 +308,7 @@ class Inbox:
         self._arrived.set()
 
     def take(self) -> wire.ToWorker | None:
+        """The next message, if one has come."""
         return self._messages.popleft() if self._messages else None
 
     def wait(self) -> None:

@@ -31,10 +31,18 @@ class AnyLine(Protocol):
     """What a line to a worker is, for the one who watches it."""
 
     @property
-    def pid(self) -> int: ...
-    def send(self, message: wire.Message) -> None: ...
-    def kill(self) -> None: ...
-    def close(self, timeout: float = 1.0) -> None: ...
+    def pid(self) -> int:
+        """The process's number."""
+        ...
+
+    def send(self, message: wire.Message) -> None:
+        """To the worker, without waiting for it."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    def close(self, timeout: float = 1.0) -> None:
+        """Let it end by itself within ``timeout`` seconds."""
 
 
 class Listens(Protocol):
@@ -46,9 +54,11 @@ class Listens(Protocol):
     def worker_died(self, now: float) -> None:
         """What was asked of the worker is lost; another one is on its way."""
 
-    def worker_says(self, message: wire.FromWorker, now: float) -> None: ...
+    def worker_says(self, message: wire.FromWorker, now: float) -> None:
+        """Something became of a request."""
 
-    def model_failed(self, failed: wire.Failed, now: float) -> None: ...
+    def model_failed(self, failed: wire.Failed, now: float) -> None:
+        """A model could not be loaded."""
 
 
 class Supervisor:
@@ -74,10 +84,12 @@ class Supervisor:
 
     @property
     def ready(self) -> bool:
+        """Whether a model is loaded and listening."""
         return bool(self._loaded) and self._line is not None
 
     @property
     def step_seconds(self) -> float:
+        """Measured time of one decoding step."""
         return min((loaded.step_seconds for loaded in self._loaded.values()), default=0.001)
 
     @property
@@ -90,6 +102,7 @@ class Supervisor:
 
     @property
     def pid(self) -> int | None:
+        """The worker's process, while there is one."""
         return None if self._line is None else self._line.pid
 
     def send(self, message: wire.ToWorker) -> None:
@@ -101,6 +114,7 @@ class Supervisor:
     # Models
 
     def loaded(self, model: str) -> wire.Loaded | None:
+        """What the worker said of a model that it holds; None where it doesn't."""
         return self._loaded.get(model)
 
     def load(self, model: str, folder: str, device: str, now: float) -> None:
@@ -115,6 +129,7 @@ class Supervisor:
             self._line.send(load)
 
     def unload(self, model: str) -> None:
+        """Have the worker let go of a model."""
         self._wanted.pop(model, None)
         self._loaded.pop(model, None)
         if self._line is not None:
@@ -174,6 +189,7 @@ class Supervisor:
                 self._line.send(wire.Ping(self._ping))
 
     def next_moment(self) -> float | None:
+        """When :meth:`tick` has something to do."""
         return self._restart_at if self._line is None else self._next_ping
 
     def _lost(self, now: float) -> None:

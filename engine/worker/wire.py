@@ -24,6 +24,7 @@ NoteRow = tuple[int, int, int, int, int, int]
 
 
 def row(note: Note) -> NoteRow:
+    """A note as it travels."""
     return (note.bar, note.tick, note.program, note.pitch, note.duration, note.velocity)
 
 
@@ -34,7 +35,7 @@ class Message(msgspec.Struct, tag_field="m", frozen=True):
 # To the worker
 
 
-class Load(Message, tag="load"):
+class Load(Message, tag="load", frozen=True):
     """Load the model in ``folder`` under ``model``, and say `Loaded` or `Failed`."""
 
     model: str
@@ -43,17 +44,19 @@ class Load(Message, tag="load"):
     precision: str = "auto"
 
 
-class Unload(Message, tag="unload"):
+class Unload(Message, tag="unload", frozen=True):
+    """Let go of a model; what was asked of it fails."""
+
     model: str
 
 
-class Hear(Message, tag="hear"):
+class Hear(Message, tag="hear", frozen=True):
     """What sounds in each of these bars from now on: (bar, meter num, meter den, notes)."""
 
     bars: list[tuple[int, int, int, list[NoteRow]]]
 
 
-class Forget(Message, tag="forget"):
+class Forget(Message, tag="forget", frozen=True):
     """Everything that was heard is void."""
 
 
@@ -103,7 +106,7 @@ class Wish(msgspec.Struct, frozen=True):
     """Shape, swing of temperature and of top-p, period in bars, noise; see `sampling.Curve`."""
 
 
-class Make(Message, tag="make"):
+class Make(Message, tag="make", frozen=True):
     """Make takes for job ``job``. The most urgent ``due`` (seconds) goes first."""
 
     job: int
@@ -112,25 +115,31 @@ class Make(Message, tag="make"):
     due: float | None = None
 
 
-class Speculate(Message, tag="speculate"):
+class Speculate(Message, tag="speculate", frozen=True):
     """Make the beginning of this wish when there is nothing better to do, in case it is asked."""
 
     model: str
     wish: Wish
 
 
-class Cancel(Message, tag="cancel"):
+class Cancel(Message, tag="cancel", frozen=True):
+    """Job ``job`` is not wanted any more."""
+
     job: int
 
 
-class Ping(Message, tag="ping"):
+class Ping(Message, tag="ping", frozen=True):
+    """Say `Pong`, to show that you are there."""
+
     n: int
 
 
 # From the worker
 
 
-class Loaded(Message, tag="loaded"):
+class Loaded(Message, tag="loaded", frozen=True):
+    """A model is there and listens."""
+
     model: str
     runtime: str
     precision: str
@@ -139,7 +148,7 @@ class Loaded(Message, tag="loaded"):
     """Measured time of one decoding step of one sequence."""
 
 
-class Started(Message, tag="started"):
+class Started(Message, tag="started", frozen=True):
     """Job ``job`` has its context: ``fed`` tokens of it had not been fed before."""
 
     job: int
@@ -147,7 +156,7 @@ class Started(Message, tag="started"):
     speculated: bool
 
 
-class Made(Message, tag="made"):
+class Made(Message, tag="made", frozen=True):
     """New notes of a variation, bars counted from the start of the take, in order of onset."""
 
     job: int
@@ -155,7 +164,7 @@ class Made(Message, tag="made"):
     notes: list[NoteRow]
 
 
-class Finished(Message, tag="finished"):
+class Finished(Message, tag="finished", frozen=True):
     """A variation has all its notes. ``context_hash`` names the music that it follows."""
 
     job: int
@@ -163,23 +172,29 @@ class Finished(Message, tag="finished"):
     context_hash: str
 
 
-class JobDone(Message, tag="job-done"):
+class JobDone(Message, tag="job-done", frozen=True):
+    """All variations are finished: ``tokens`` of all of them, in ``seconds`` of work."""
+
     job: int
     tokens: int
     seconds: float
 
 
-class JobFailed(Message, tag="job-failed"):
+class JobFailed(Message, tag="job-failed", frozen=True):
+    """Nothing more comes of a job."""
+
     job: int
     code: str
     text: str
 
 
-class Pong(Message, tag="pong"):
+class Pong(Message, tag="pong", frozen=True):
+    """The answer to `Ping`."""
+
     n: int
 
 
-class Failed(Message, tag="failed"):
+class Failed(Message, tag="failed", frozen=True):
     """The model could not be loaded."""
 
     model: str
@@ -191,8 +206,8 @@ ToWorker = Load | Unload | Hear | Forget | Make | Speculate | Cancel | Ping
 FromWorker = Loaded | Started | Made | Finished | JobDone | JobFailed | Pong | Failed
 
 _encoder = msgspec.msgpack.Encoder()
-_to_worker = msgspec.msgpack.Decoder(ToWorker)
-_from_worker = msgspec.msgpack.Decoder(FromWorker)
+_to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+_from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
 
 
 def frame(message: Message) -> bytes:
@@ -219,8 +234,10 @@ def read_frame(stream: BinaryIO) -> bytes | None:
 
 
 def for_worker(body: bytes) -> ToWorker:
+    """The message that the engine sent. Raises ``msgspec.DecodeError`` where it is none."""
     return _to_worker.decode(body)
 
 
 def from_worker(body: bytes) -> FromWorker:
+    """The message that the worker sent. Raises ``msgspec.DecodeError`` where it is none."""
     return _from_worker.decode(body)
