@@ -201,8 +201,8 @@ def channels_for(
 
 
 def has_context(session: Session, track: Track) -> bool:
-    """Whether anybody has played anything that could be gone on from."""
-    return bool(session.bars(track)) or any(session.bars(t) for t in session.tracks.values())
+    """Whether anybody has played, or holds, anything that could be gone on from."""
+    return any(t.held or session.bars(t) for t in (track, *session.tracks.values()))
 
 
 def variation_source(
