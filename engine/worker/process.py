@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from msgspec.structs import replace
+
 from engine.errors import Code, SidemanError
 from engine.generate import Making
 from engine.listener import Listener, digest
@@ -184,13 +186,12 @@ class Worker:
     # Requests
 
     def _make(self, message: wire.Make) -> None:
-        player = self._players.get(message.model)
-        if player is None:
+        if message.model not in self._players:
             text = f"the model {message.model} is not loaded"
             self._send(wire.JobFailed(message.job, Code.UNKNOWN_MODEL, text))
             return
         due = float("inf") if message.due is None else message.due
-        job = self._foreseen(player, message)
+        job = self._foreseen(message)
         if job is None:
             job = Job(message.job, message.model, message.wish, due)
         else:
@@ -200,24 +201,24 @@ class Worker:
             self._flush(job)
         self._jobs[job.number] = job
 
-    def _foreseen(self, player: Player, message: wire.Make) -> Job | None:
-        """What was made ahead, where it is just what is asked now."""
+    def _foreseen(self, message: wire.Make | wire.Speculate) -> Job | None:
+        """What was made ahead, where it is just what is asked now.
+
+        Where in the song does not matter: as long as nothing new is heard, the next bar line's take
+        is this one's.
+        """
         guess = self._guess
         if guess is None or guess.making is None or guess.model != message.model:
             return None
-        same = guess.wish == message.wish
-        if same and guess.mark == player.listener.mark(message.wish.context_end):
-            return guess
-        return None
+        wish = message.wish
+        if replace(guess.wish, context_end=wish.context_end) != wish:
+            return None
+        listener = self._players[message.model].listener
+        return guess if guess.mark == listener.mark(wish.context_end) else None
 
     def _speculate(self, message: wire.Speculate) -> None:
-        guess = self._guess
-        if guess is not None and guess.model == message.model and guess.wish == message.wish:
-            player = self._players.get(message.model)
-            mark = player and player.listener.mark(message.wish.context_end)
-            if guess.making is not None and guess.mark == mark:
-                return
-        self._guess = Job(0, message.model, message.wish, 0.0)
+        if message.model in self._players and self._foreseen(message) is None:
+            self._guess = Job(0, message.model, message.wish, 0.0)
 
     def _think_ahead(self, guess: Job) -> bool:
         if guess.making is not None and (guess.making.done or guess.bar >= SPECULATED_BARS):
