@@ -101,7 +101,6 @@ class Conductor:
         self._played: set[tuple[int, int]] = set()
         self._bar = 0
         self._degraded = ""
-        self._runtime = ""
         self._waiting: dict[int, list[tuple[c.Command, float]]] = {}
         """Commands of clients for whom a file is being read: they take effect after it."""
         self.panic: Callable[[], None] = lambda: None
@@ -198,6 +197,7 @@ class Conductor:
     # What happens
 
     def _transport(self, command: c.Transport, when: float) -> None:
+        self.requests.tick(when)  # what the song has passed by now was missed, wherever it goes
         meter = Meter(command.num, command.den)
         former = (self.clock.bpm, self.clock.playing)
         self.clock.locate(
@@ -513,11 +513,10 @@ class Conductor:
     def worker_ready(self, loaded: wire.Loaded, now: float) -> None:
         """A worker has a model and knows nothing: tell it all that was played and asked."""
         self._degraded = ""
-        self._runtime = f"{loaded.runtime} {loaded.precision}"
         self.requests.speed.stepped(loaded.step_seconds)
         self.session.touch_all()
         self._tell(now, with_held=False)
-        self.requests.worker_ready(self._runtime)
+        self.requests.worker_ready()
         self._tell_at = now
 
     def worker_died(self, now: float) -> None:
@@ -536,7 +535,7 @@ class Conductor:
             case wire.Made():
                 self.requests.notes(message, now)
             case wire.Started():
-                self.requests.started(message, self._runtime)
+                self.requests.started(message)
             case wire.Finished():
                 self.requests.finished(message)
             case wire.JobDone():

@@ -9,7 +9,7 @@ from engine.messages.commands import Ask
 from engine.messages.replies import Accepted
 from engine.music import Note
 from engine.takes import Take
-from engine.worker.wire import Wish
+from engine.worker.wire import NoteRow, Wish
 
 
 @dataclass(slots=True)
@@ -35,14 +35,15 @@ class Request:
     made: bool = False
     from_tick: int = 0
     """Notes before this tick of the first bar come too late to be played (rule ``shorten``)."""
-    arrived: list[int] = field(default_factory=list)
-    """Notes of each variation that the worker has sent."""
-    skip: list[int] = field(default_factory=list)
-    """Notes of each variation that are already known when a take is made again."""
+    sent: list[list[NoteRow]] = field(default_factory=list)
+    """What the worker has sent of each variation."""
+    again: list[int] = field(default_factory=list)
+    """How much of it has come once more, where a take is being made again."""
     complete: set[int] = field(default_factory=set)
     saved: set[int] = field(default_factory=set)
     late_bars: set[int] = field(default_factory=set)
-    runtime: str = ""
+    given: bool = False
+    """Whether a worker was told of it."""
     remade: int = 0
     first_note_ms: float | None = None
 

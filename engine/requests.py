@@ -24,7 +24,7 @@ from engine.messages.replies import (
     Late,
     Reply,
 )
-from engine.music import Note
+from engine.music import Meter, Note
 from engine.ports import Maker, Outbox, Store
 from engine.request import Request
 from engine.session import Session
@@ -142,8 +142,8 @@ class Requests:
         )  # fmt: skip
         sequences = brief.variations
         request.takes = [self._new_take(request, v) for v in range(sequences)]
-        request.arrived = [0] * sequences
-        request.skip = [0] * sequences
+        request.sent = [[] for _ in range(sequences)]
+        request.again = [0] * sequences
         self._live[request.job] = request
         self._keys[request.key] = request
         self._give(request)
@@ -172,6 +172,7 @@ class Requests:
                 self._fail(request, SidemanError(Code(failed.code), failed.text))
 
     def _give(self, request: Request) -> None:
+        request.given = self._maker.ready
         self._maker.send(
             wire.Make(request.job, request.brief.preset.model, request.wish, request.due)
         )
@@ -179,8 +180,11 @@ class Requests:
     def _due(self, brief: Brief, place: Place, now: float) -> float | None:
         """When the first bar line is that has to be met; None where none has to.
 
-        What fills a gap, or accompanies bars that have sounded already, waits for no bar line.
+        What varies or accompanies bars that have sounded already waits for no bar line, and what
+        fills a gap is of no use elsewhere.
         """
+        if brief.verb == "infill" and brief.late in ("move", "loop"):
+            return None
         target = place.target
         moment = self._clock.seconds(self._clock.meters.start(target.bar) + target.tick)
         if moment is None or (moment < now and brief.verb in ("infill", "accompany", "variation")):
@@ -233,14 +237,18 @@ class Requests:
         return replace(place, target=target, bars=bars, source=source)
 
     def _loop(self, brief: Brief, first: int, end: int) -> list[Note]:
-        """The bars before ``first`` again, for the bars up to ``end``."""
+        """The bars before ``first`` again, for the bars up to ``end``, where they end."""
         track = self._session.track(brief.track)
-        count = end - first
-        return [
-            replace(note, bar=note.bar + count)
-            for bar in range(first - count, first)
-            for note in self._session.notes(track, bar)
-        ]
+        meters = self._clock.meters
+        found = []
+        for bar in range(first, end):
+            room = meters.start(end) - meters.start(bar)
+            found += [
+                replace(note, bar=bar, duration=min(note.duration, room - note.tick))
+                for note in self._session.notes(track, bar - (end - first))
+                if note.tick < meters.at(bar).ticks
+            ]
+        return found
 
     def _missed(self, request: Request, now: float) -> None:
         """The bar line has come and nothing is there: do what the rule says."""
@@ -269,9 +277,33 @@ class Requests:
             for take in request.takes:
                 take.bar += 0 if lead else moved
                 take.bars += moved if lead else 0
+            if former.target.tick or self._meters(former) != self._meters(request.place):
+                self._begin_anew(request)
+                if request.job not in self._live:
+                    return
         request.due = self._due(request.brief, request.place, now)
         if request.lead or request.from_tick:
             self._open(request)
+
+    def _meters(self, place: Place) -> list[Meter]:
+        first = place.target.bar
+        return [self._clock.meters.at(bar) for bar in range(first, first + place.bars)]
+
+    def _begin_anew(self, request: Request) -> None:
+        """What is being made does not fit the bars that it goes to now: make what does."""
+        self._maker.send(wire.Cancel(request.job))
+        del self._live[request.job]
+        self._jobs += 1
+        request.job = self._jobs
+        self._live[request.job] = request
+        request.started = False
+        try:
+            request.wish = wish_for(request.brief, request.place, self._session)
+            plan_of(request.wish)
+        except SidemanError as error:
+            self._fail(request, error)
+        else:
+            self._give(request)
 
     def tick(self, now: float) -> None:
         """Look after bar lines that are about to be missed."""
@@ -279,7 +311,7 @@ class Requests:
             if (
                 request.due is not None
                 and not request.opened
-                and not any(request.arrived)
+                and not any(request.sent)
                 and now >= request.due - DECIDE_AHEAD
             ):
                 if self._clock.playing:
@@ -304,13 +336,12 @@ class Requests:
 
     # From the worker
 
-    def started(self, message: wire.Started, runtime: str) -> None:
+    def started(self, message: wire.Started) -> None:
         """The worker has the context and begins."""
         request = self._live.get(message.job)
         if request is None:
             return
         request.started = True
-        request.runtime = runtime
         for take in request.takes:
             take.timing |= {"fed": message.fed, "speculated": message.speculated}
 
@@ -319,12 +350,9 @@ class Requests:
         request = self._live.get(message.job)
         if request is None:
             return
-        known = min(len(message.notes), request.skip[message.variation])
-        request.skip[message.variation] -= known
-        fresh = message.notes[known:]
+        fresh = self._fresh(request, message)
         if not fresh:
             return
-        request.arrived[message.variation] += len(fresh)
         self._open(request)
         take = request.takes[message.variation]
         if request.first_note_ms is None:
@@ -337,6 +365,25 @@ class Requests:
             self._out(request, take, note)
             self._check_late(request, note, now)
 
+    def _fresh(self, request: Request, message: wire.Made) -> list[wire.NoteRow]:
+        """The notes that have not been sent yet. A take that is made again must be the same."""
+        sent = request.sent[message.variation]
+        again = request.again[message.variation]
+        known = sent[again : again + len(message.notes)]
+        if known != message.notes[: len(known)]:
+            self._give_up(request)
+            return []
+        request.again[message.variation] = again + len(message.notes)
+        fresh = message.notes[len(known) :]
+        sent += fresh
+        return fresh
+
+    def _give_up(self, request: Request) -> None:
+        """A take that was begun can't be gone on with."""
+        self._maker.send(wire.Cancel(request.job))
+        text = "the worker process died in the middle of a take; ask once more"
+        self._fail(request, SidemanError(Code.WORKER_DIED, text))
+
     def _since(self, note: Note, first: int) -> int:
         meters = self._clock.meters
         return meters.start(note.bar) + note.tick - meters.start(first)
@@ -348,8 +395,10 @@ class Requests:
         name = self._session.track(request.brief.track).name
         for take in request.takes:
             self._say(request, ClipOpen(request.req, take.number, name, take.bar, take.bars))
+        channel = self._session.track(request.brief.track).output_channel
         for take in request.takes:
             for note in request.lead:
+                take.channels.setdefault(note.program, channel)
                 self._out(request, take, note)
 
     def _out(self, request: Request, take: Take, note: Note) -> None:
@@ -384,6 +433,9 @@ class Requests:
         request = self._live.get(message.job)
         if request is None or message.variation in request.complete:
             return
+        if request.again[message.variation] < len(request.sent[message.variation]):
+            self._give_up(request)
+            return
         request.complete.add(message.variation)
         self._open(request)
         take = request.takes[message.variation]
@@ -406,12 +458,17 @@ class Requests:
             log.error("take %d could not be saved: %s", take.number, error)
         if variation == 0:
             self._session.place(take)
-            self._store.write({"event": "placed", "take": take.number})
         else:
             self._session.takes[take.number] = take
-            self._store.write({"event": "alternative", "take": take.number})
         self.closed += 1
-        request.saved.add(variation)
+        event = {"event": "alternative" if variation else "placed", "take": take.number}
+        self._store.write(event, lambda error: self._close(request, take))
+
+    def _close(self, request: Request, take: Take) -> None:
+        """A take is on disk, and the journal says where it is: now it can't be lost."""
+        if request.job not in self._live:
+            return
+        request.saved.add(take.variation)
         self._say(request, ClipClose(request.req, take.number, len(take.notes)))
         self._end(request)
 
@@ -422,9 +479,8 @@ class Requests:
             return
         request.made = True
         if request.remade == 0:
-            self.speed.made(
-                message.tokens, message.seconds, request.place.bars, len(request.takes)
-            )
+            sequences = request.wish.variations * request.wish.candidates
+            self.speed.made(message.tokens, message.seconds, request.place.bars, sequences)
         self._end(request)
 
     def _end(self, request: Request) -> None:
@@ -467,19 +523,13 @@ class Requests:
             return True
         return now + self._maker.wait_seconds + self.speed.first_note() < request.due
 
-    def worker_ready(self, runtime: str) -> None:
+    def worker_ready(self) -> None:
         """A worker listens (again): give it what was asked and is not made."""
-        for request in list(self._live.values()):
-            if request.made:
-                continue
-            if any(request.arrived) and runtime != request.runtime:
-                text = "the worker process died in the middle of a take; ask once more"
-                self._fail(request, SidemanError(Code.WORKER_DIED, text))
-                continue
-            if request.runtime:
-                request.remade += 1
-            request.skip = list(request.arrived)
-            self._give(request)
+        for request in self._live.values():
+            if not request.made:
+                request.remade += request.given
+                request.again = [0] * len(request.takes)
+                self._give(request)
 
     def _fail(self, request: Request, error: SidemanError) -> None:
         self._forget(request)
