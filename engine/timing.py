@@ -65,11 +65,11 @@ def next_sixteenth(meters: MeterMap, tick: int) -> Target:
 
 def first_bar_after(clock: Clock, ready: float, bar: int) -> int:
     """The first bar line, ``bar`` or later, that lies no earlier than ``ready`` seconds."""
-    while True:
-        when = clock.seconds(clock.meters.start(bar))
-        if when is None or when >= ready:
-            return bar
-        bar += max(1, int((ready - when) / max(clock.bar_seconds(bar), 1e-3)))
+    if not clock.playing:
+        return bar
+    bar = max(bar, clock.meters.locate(clock.tick(ready)).bar)
+    when = clock.seconds(clock.meters.start(bar))
+    return bar if when is None or when >= ready else bar + 1
 
 
 def entry_after(clock: Clock, ready: float, target: Target) -> Target:

@@ -78,6 +78,7 @@ class Supervisor:
         self._ping = 0
         self._next_ping = 0.0
         self._now = 0.0
+        self._looked_at = 0.0
         self.restarts = 0
 
     # As a maker
@@ -94,11 +95,15 @@ class Supervisor:
 
     @property
     def wait_seconds(self) -> float:
-        """What is left of the start that is under way, by how long the last one took."""
-        if self.ready:
+        """What is left of the loading that is under way, by how long the last one took."""
+        if self.ready and not self._loading:
             return 0.0
-        begin = self._restart_at if self._line is None else self._started_at
-        return max(0.05, (begin or self._now) + self._load_seconds - self._now)
+        begin = self._started_at if self._restart_at is None else self._restart_at
+        return max(0.05, begin + self._load_seconds - self._now)
+
+    @property
+    def _loading(self) -> bool:
+        return len(self._loaded) < len(self._wanted)
 
     @property
     def pid(self) -> int | None:
@@ -120,13 +125,14 @@ class Supervisor:
     def load(self, model: str, folder: str, device: str, now: float) -> None:
         """Have the worker hold this model from now on."""
         load = wire.Load(model, folder, device)
+        if self._wanted.get(model) == load:
+            return
         self._wanted[model] = load
-        if self._line is None:
-            self._begin(now)
-        else:
-            self._asked_at = None
+        if self._line is not None:
             self._started_at = now
             self._line.send(load)
+        elif self._restart_at is None:
+            self._begin(now)
 
     def unload(self, model: str) -> None:
         """Have the worker let go of a model."""
@@ -142,41 +148,59 @@ class Supervisor:
         self._started_at = self._now = now
         self._asked_at = None
         self._next_ping = now + PING_EVERY
-        self._line = self._start()
+        try:
+            self._line = self._start()
+        except OSError as error:
+            log.error("a worker cannot be started: %s", error)
+            self._failures += 1
+            self._restart_at = now + self._pause()
+            return
         for load in self._wanted.values():
             self._line.send(load)
+
+    def _pause(self) -> float:
+        return BACK_OFF[min(self._failures, len(BACK_OFF) - 1)]
 
     def receive(self, line: AnyLine, message: wire.FromWorker | None, now: float) -> None:
         """Something came from a worker, or with None its end."""
         self._now = now
         if line is not self._line:
             return
+        if self._asked_at is not None:
+            self._asked_at = now  # whoever speaks does not hang: it was loading, say
         match message:
             case None:
                 self._lost(now)
             case wire.Pong():
                 self._asked_at = None
+            case wire.Loaded() if message.model in self._wanted:
+                self._has(message, now)
             case wire.Loaded():
-                self._failures = 0
-                self._load_seconds = max(0.05, now - self._started_at)
-                fresh = not self._loaded
-                self._loaded[message.model] = message
-                if fresh:
-                    self._listener.worker_ready(message, now)
+                pass  # nobody wants it any more
             case wire.Failed():
                 self._wanted.pop(message.model, None)
                 self._listener.model_failed(message, now)
             case _:
                 self._listener.worker_says(message, now)
 
+    def _has(self, loaded: wire.Loaded, now: float) -> None:
+        self._failures = 0
+        self._load_seconds = max(0.05, now - self._started_at)
+        fresh = not self._loaded
+        self._loaded[loaded.model] = loaded
+        if fresh:
+            self._listener.worker_ready(loaded, now)
+
     def tick(self, now: float) -> None:
         """Start what is to be started, and see whether the worker still answers."""
-        self._now = now
+        if self._asked_at is not None and now - self._looked_at > HANG_SECONDS / 2:
+            self._asked_at = now  # it is the engine that slept: the answer may lie there unread
+        self._now = self._looked_at = now
         if self._line is None:
             if self._restart_at is not None and now >= self._restart_at:
                 self._begin(now)
             return
-        patience = HANG_SECONDS if len(self._loaded) == len(self._wanted) else LOAD_SECONDS
+        patience = LOAD_SECONDS if self._loading else HANG_SECONDS
         if self._asked_at is not None and now - self._asked_at > patience:
             log.warning("the worker (process %d) does not answer; it is replaced", self._line.pid)
             self._line.kill()
@@ -198,7 +222,7 @@ class Supervisor:
         self._line = None
         self._loaded.clear()
         self.restarts += 1
-        pause = BACK_OFF[min(self._failures, len(BACK_OFF) - 1)]
+        pause = self._pause()
         self._restart_at = now + pause
         log.warning("the worker is gone; the next one starts in %.1f s", pause)
         self._listener.worker_died(now)
