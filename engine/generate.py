@@ -6,7 +6,7 @@ that the model's weights are read once for all of them. One thread only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,9 @@ from engine.tokens.grammar import Writer
 from engine.tokens.plan import BarPlan, ChordSpan, Plan
 from engine.tokens.vocabulary import Vocabulary
 from engine.worker.wire import Room, Wish
+
+RATED_TOKENS = 16
+"""Tokens that one step reads at most where candidates are compared."""
 
 
 def bar_plan(room: Room) -> BarPlan:
@@ -58,6 +61,8 @@ class Draft:
     writer: Writer
     sampler: Sampler
     notes: list[Note] = field(default_factory=list)
+    rating: float = 0.0
+    """How well it leads to what follows: nats a token."""
 
 
 @dataclass(slots=True)
@@ -87,6 +92,7 @@ class Making:
         self._probe = stream.fork(1) if wish.candidates > 1 else None
         self._stream = stream.fork(count)
         self._logits = self._stream.logits
+        self._comparing = None if self._probe is None else self._compare(self._probe)
         self.tokens = 0
 
     def _sampler(self, wish: Wish, variation: int) -> Sampler:
@@ -106,10 +112,12 @@ class Making:
     @property
     def done(self) -> bool:
         """Whether every variation is complete."""
-        return not self._live
+        return not self._live and self._comparing is None
 
     def step(self) -> Step:
-        """Write one token of each live draft."""
+        """Write one token of each live draft; once all are written, compare them a little."""
+        if not self._live and self._comparing is not None:
+            return self._choose(self._comparing)
         out = Step()
         tokens = np.zeros(self._stream.batch, dtype=np.int32)
         for draft, row in zip(self._live, self._rows, strict=True):
@@ -129,7 +137,7 @@ class Making:
             self._drop_finished()
         if self._live:
             self._logits = self._stream.step(tokens)
-        return self._chosen(out) if self._wish.candidates > 1 else out
+        return out if self._comparing is None else Step()
 
     def _next(self, draft: Draft, row: int) -> int:
         forced = draft.writer.forced()
@@ -146,33 +154,41 @@ class Making:
 
     # Infill: several candidates for each variation, and the one that leads best to what follows
 
-    def _chosen(self, step: Step) -> Step:
-        """Nothing until all candidates are written; then the best of each variation, whole."""
-        if self._live:
+    def _choose(self, comparing: Iterator[None]) -> Step:
+        """Nothing until all candidates are rated; then the best of each variation, whole."""
+        for _ in comparing:
             return Step()
+        self._comparing = None
         out = Step()
         size = self._wish.candidates
         for variation in range(self._wish.variations):
             rivals = self._all[variation * size : (variation + 1) * size]
-            best = max(rivals, key=self._follows)
+            best = max(rivals, key=lambda draft: draft.rating)
             out.notes += [(variation, note) for note in best.notes]
             out.finished.append(variation)
         return out
 
-    def _follows(self, draft: Draft) -> float:
-        """How likely the bars after the gap are once this candidate fills it, in nats a token."""
+    def _compare(self, probe: Stream) -> Iterator[None]:
+        """Rate each candidate by how likely the bars after the gap are behind it.
+
+        Stops to draw breath every few tokens: cancelling must not have to wait for it.
+        """
         after = [t for room in self._wish.after for t in self._room_tokens(room, ())]
-        if self._probe is None or not after:
-            return 0.0
-        stream = self._probe.fork(1)
-        stream.feed(self._tokens_of(draft.notes))
-        total = 0.0
-        for token in after:
-            logits = stream.logits[0].astype(np.float64)
-            peak = logits.max()
-            total += logits[token] - peak - float(np.log(np.exp(logits - peak).sum()))
-            stream.step([token])
-        return total / len(after)
+        for draft in self._all if after else ():
+            stream = probe.fork(1)
+            tokens = self._tokens_of(draft.notes)
+            for start in range(0, len(tokens), RATED_TOKENS):
+                stream.feed(tokens[start : start + RATED_TOKENS])
+                yield
+            total = 0.0
+            for i, token in enumerate(after, 1):
+                logits = stream.logits[0].astype(np.float64)
+                peak = logits.max()
+                total += logits[token] - peak - float(np.log(np.exp(logits - peak).sum()))
+                stream.step([token])
+                if i % RATED_TOKENS == 0:
+                    yield
+            draft.rating = total / len(after)
 
     def _tokens_of(self, notes: Sequence[Note]) -> list[int]:
         tokens: list[int] = []

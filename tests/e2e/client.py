@@ -44,10 +44,11 @@ TYPES = {
 }
 """The types of each reply's arguments, as section 2 of the contract has them."""
 
-CODES = set(
-    "unknown-address bad-arguments unknown-track unknown-preset unknown-model busy too-late"
-    " cancelled worker-died out-of-memory no-context not-allowed bad-file".split()
-)
+CODES = {
+    "unknown-address", "bad-arguments", "unknown-track", "unknown-preset", "unknown-model", "busy",
+    "too-late", "cancelled", "worker-died", "out-of-memory", "no-context", "not-allowed",
+    "bad-file",
+}  # fmt: skip
 
 
 class Refused(Exception):  # noqa: N818 (it is no error of the test's)
@@ -256,11 +257,15 @@ class Client:
         """The transport runs from there on."""
         self.send("/sideman/transport", 1, bpm, bar, beat, 4, 4)
 
-    def start(self, verb: str, track: Scalar, **keys: Scalar) -> Answer:
-        """Send a request and do not wait. ``from_`` is the key ``from``."""
+    def start(self, verb: str, track: Scalar | None, **keys: Scalar) -> Answer:
+        """Send a request and do not wait. ``from_`` is the key ``from``.
+
+        Without a track, ``verb`` names it as a path does: ``track/3/continue``.
+        """
         req = next(self._reqs)
-        pairs = [x for name, value in keys.items() for x in (name.rstrip("_"), value)]
-        return Answer(req, sent_at=self.send(f"/sideman/{verb}", req, track, *pairs))
+        args = [] if track is None else [track]
+        args += [x for name, value in keys.items() for x in (name.rstrip("_"), value)]
+        return Answer(req, sent_at=self.send(f"/sideman/{verb}", req, *args))
 
     def finish(self, answer: Answer, beats: float = 4.0, patience: float | None = None) -> Answer:
         """Wait for a request's last word, and hold all that came to the contract."""
@@ -274,7 +279,7 @@ class Client:
         check(answer, beats)
         return answer
 
-    def request(self, verb: str, track: Scalar, **keys: Scalar) -> Answer:
+    def request(self, verb: str, track: Scalar | None, **keys: Scalar) -> Answer:
         """Ask for music and wait until it is there."""
         return self.finish(self.start(verb, track, **keys))
 

@@ -27,8 +27,8 @@ def test_ping_as_bytes_on_a_bare_socket(engine: Engine) -> None:
         udp.sendto(b"/sideman/ping\0\0\0,i\0\0\x00\x00\x00\x2a", (engine.host, engine.port))
         answer, sender = udp.recvfrom(2000)
     assert sender == (engine.host, engine.port)
-    assert answer[:28] == b"/sideman/pong\0\0\0,if\0\x00\x00\x00\x2a\0\0\0\0"[:24] + answer[24:28]
-    assert struct.unpack(">f", answer[24:])[0] > 0
+    assert answer[:-4] == b"/sideman/pong\0\0\0,if\0\x00\x00\x00\x2a"
+    assert struct.unpack(">f", answer[-4:])[0] > 0
 
 
 def test_version_as_bytes_over_tcp_in_two_halves(engine: Engine) -> None:
@@ -38,8 +38,9 @@ def test_version_as_bytes_over_tcp_in_two_halves(engine: Engine) -> None:
         tcp.sendall(packet[9:])
         head = tcp.recv(4, socket.MSG_WAITALL)
         message = unpack(tcp.recv(struct.unpack(">i", head)[0], socket.MSG_WAITALL))
-    major, minor, patch = map(int, __version__.split("."))
-    assert message[:2] == ("/sideman/version.reply", ("sideman", major, minor, patch))
+    assert message.address == "/sideman/version.reply"
+    name, *numbers = message.args
+    assert (name, ".".join(map(str, numbers))) == ("sideman", __version__)
 
 
 def test_hello_gives_a_number_a_version_and_the_protocol(engine: Engine) -> None:
@@ -154,8 +155,9 @@ def test_notify_tells_what_others_cause(engine: Engine, client: Client) -> None:
         assert watcher.inbox[-1].args[0] == "/sideman/keep"
         assert [m.address for m in deaf.news()] == []
         watcher.ask("/sideman/notify", 0)
+        watcher.news()
         client.ask("/sideman/discard", answer.clip.take)
-        assert "/sideman/done" not in [m.address for m in watcher.news()[len(seen):]]
+        assert watcher.news() == []
 
 
 def test_two_clients_each_with_a_request_1(engine: Engine) -> None:
