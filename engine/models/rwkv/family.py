@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+from importlib.util import find_spec
 from pathlib import Path
 
 from engine.errors import Code, SidemanError
+from engine.models.base import Model
 from engine.models.folder import MODEL_JSON, ModelInfo, bad_file, read_info, read_weights
 from engine.models.rwkv.architecture import ARCHITECTURE, Sizes, tensors
+from engine.models.rwkv.cache import ready
+from engine.models.rwkv.compile import background, compile_step
 from engine.models.rwkv.numpy_step import NumpyKernel
-from engine.models.rwkv.packed import Float, pack
+from engine.models.rwkv.packed import Float, Packed, pack
+from engine.models.rwkv.precision import PRECISIONS, default_precision
 from engine.models.rwkv.state import Kernel, RwkvStream
+
+log = logging.getLogger(__name__)
 
 LIMITS = {
     "layers": 96,
@@ -24,29 +33,60 @@ LIMITS = {
 }
 """Largest sizes that are believed; a description that asks for more is refused unread."""
 
+RUNTIMES = ("auto", "numpy", "numba", "torch")
+
 
 class RwkvModel:
-    """A `Model` in main memory."""
+    """A `Model` in main memory. Threads may share it; `runtime` may change once, to numba."""
 
     def __init__(self, info: ModelInfo, sizes: Sizes, kernel: Kernel) -> None:
         self.info = info
         self.sizes = sizes
-        self.precision = "float32"
-        self.runtime = "numpy"
         self._kernel = kernel
+        self._preparing: threading.Thread | None = None
 
     @property
     def vocab(self) -> int:
         """Numbers of tokens."""
         return self.sizes.vocab
 
-    def warm_up(self) -> None:
-        """Wait until the fastest runtime is in place and has made its first steps."""
-        self.open().step([0])
+    @property
+    def precision(self) -> str:
+        """``int8`` or ``float32``, of the runtime that is in place."""
+        return self._kernel.precision
+
+    @property
+    def runtime(self) -> str:
+        """``numpy`` or ``numba``."""
+        return self._kernel.runtime
 
     def open(self, batch: int = 1) -> RwkvStream:
         """A stream of ``batch`` sequences at their beginning."""
         return RwkvStream(self.sizes, lambda: self._kernel, batch)
+
+    def warm_up(self) -> None:
+        """Wait until the compiled runtime is in place (or has failed), and make some steps."""
+        if self._preparing is not None:
+            self._preparing.join()
+        stream = self.open()
+        for _ in range(3):
+            stream.step([0])
+
+    def prepare(self, weights: Packed, precision: str) -> None:
+        """Have the compiled runtime take over when it is ready, and play in numpy until then."""
+        self._preparing = threading.Thread(
+            target=self._prepare, args=(weights, precision), name="compile", daemon=True
+        )
+        self._preparing.start()
+
+    def _prepare(self, weights: Packed, precision: str) -> None:
+        try:
+            if trouble := background(precision):
+                log.warning("the model plays on slowly, in numpy: %s", trouble)
+            else:
+                self._kernel = numba_kernel(weights, self.sizes, precision)
+        except Exception:
+            log.exception("the model plays on slowly, in numpy: its step could not be compiled")
 
 
 class RwkvFamily:
@@ -56,10 +96,39 @@ class RwkvFamily:
 
     def load(
         self, folder: Path, *, device: str = "cpu", precision: str = "auto", runtime: str = "auto"
-    ) -> RwkvModel:
-        """Load a model folder."""
-        info, sizes, weights = read(folder)
-        return RwkvModel(info, sizes, NumpyKernel(pack(weights, sizes), sizes))
+    ) -> Model:
+        """Load a model folder.
+
+        ``precision`` is ``int8``, ``float32`` or ``auto`` (`default_precision`). ``runtime`` is
+        ``numpy`` (float32 only), ``numba``, ``torch`` (float32 only, and what ``cuda`` uses), or
+        ``auto``: numba, at once if its code is in the cache, otherwise after a time in numpy.
+        Raises ``bad-file`` and ``unknown-model`` for the folder, ``bad-arguments`` for the rest.
+        """
+        _one_of("device", device, ("cpu", "cuda"))
+        _one_of("precision", precision, ("auto", *PRECISIONS))
+        _one_of("runtime", runtime, RUNTIMES)
+        info, sizes, named = read(folder)
+        if device == "cuda" or runtime == "torch":
+            from engine.models.rwkv.torch_step import load_torch
+
+            return load_torch(info, sizes, named, device, precision)
+        weights = pack(named, sizes)
+        if precision == "auto":
+            precision = default_precision(info)
+        if runtime == "numba" or (runtime == "auto" and ready(precision)):
+            return RwkvModel(info, sizes, numba_kernel(weights, sizes, precision))
+        model = RwkvModel(info, sizes, NumpyKernel(weights, sizes))
+        if runtime == "auto" and find_spec("numba"):
+            model.prepare(weights, precision)
+        return model
+
+
+def numba_kernel(weights: Packed, sizes: Sizes, precision: str) -> Kernel:
+    """The compiled runtime; compiles in this process where the cache has nothing."""
+    from engine.models.rwkv.numba_step import NumbaKernel
+
+    compile_step(precision)
+    return NumbaKernel(weights, sizes, precision)
 
 
 def read(folder: Path) -> tuple[ModelInfo, Sizes, dict[str, Float]]:
@@ -77,6 +146,13 @@ def read(folder: Path) -> tuple[ModelInfo, Sizes, dict[str, Float]]:
             raise bad_file(path, f"size '{name}' is {info.sizes[name]}; {limit} is the most")
     sizes = Sizes.from_json(info.sizes)
     return info, sizes, read_weights(folder, info, tensors(sizes))
+
+
+def _one_of(what: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SidemanError(
+            Code.BAD_ARGUMENTS, f"{what} is one of {', '.join(choices)}, not '{value[:40]}'"
+        )
 
 
 FAMILY = RwkvFamily()

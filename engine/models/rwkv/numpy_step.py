@@ -22,6 +22,9 @@ def sigmoid(x: Float) -> Float:
 class NumpyKernel:
     """A `Kernel` over float32 weights."""
 
+    runtime = "numpy"
+    precision = "float32"
+
     def __init__(self, weights: Packed, sizes: Sizes) -> None:
         self._weights = weights
         self._sizes = sizes
@@ -64,7 +67,8 @@ class NumpyKernel:
         state.shift[layer, 0] = x
 
         def mix(row: Vector) -> Float:
-            return x + shift * vector[row]
+            mixed: Float = x + shift * vector[row]
+            return mixed
 
         r, k, v = (
             mix(row) @ matrix.T
@@ -94,11 +98,11 @@ class NumpyKernel:
         r, v_heads = heads(r), heads(v)
 
         matrices = state.wkv[layer]
-        seen = matrices @ unit[..., None]
-        matrices *= heads(decay)[..., None, :]
-        matrices -= seen * (unit * heads(rate))[..., None, :]
-        matrices += v_heads[..., None] * k[..., None, :]
-        y = (matrices @ r[..., None])[..., 0]
+        seen = unit[..., None, :] @ matrices
+        matrices *= heads(decay)[..., None]
+        matrices -= (unit * heads(rate))[..., None] * seen
+        matrices += k[..., None] * v_heads[..., None, :]
+        y = (r[..., None, :] @ matrices)[..., 0, :]
 
         y = layer_norm(
             y,

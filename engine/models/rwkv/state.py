@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 
 from engine.models.base import Snapshot, Tokens
 from engine.models.rwkv.architecture import Sizes
+from engine.models.rwkv.memory import aligned_zeros
 
 Float = NDArray[np.float32]
 
 
 class State(NamedTuple):
-    """The state of B sequences; float32 in every runtime, laid out as the torch model's."""
+    """The state of B sequences, float32 in every runtime in main memory."""
 
     shift: Float
     """The last token's normed inputs ``[L, 2, B, C]``: time mixing, then channel mixing."""
     wkv: Float
-    """The matrices S ``[L, B, H, N, N]``, value x key."""
+    """The matrices S ``[L, B, H, N, N]``, key x value: the torch model's, transposed."""
     logits: Float
     """``[B, V]`` after the last token."""
 
@@ -44,14 +45,29 @@ def zero_state(sizes: Sizes, batch: int) -> State:
     """What sequences start with."""
     s = sizes
     return State(
-        np.zeros((s.layers, 2, batch, s.embed), np.float32),
-        np.zeros((s.layers, batch, s.heads, s.head, s.head), np.float32),
-        np.zeros((batch, s.vocab), np.float32),
+        aligned_zeros((s.layers, 2, batch, s.embed), np.float32),
+        aligned_zeros((s.layers, batch, s.heads, s.head, s.head), np.float32),
+        aligned_zeros((batch, s.vocab), np.float32),
     )
+
+
+def checked_tokens(tokens: Tokens, vocab: int) -> NDArray[np.int32]:
+    """A fresh row of ``tokens``. Raises ``ValueError`` for what no vocabulary of ``vocab`` has."""
+    array = np.asarray(tokens)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise ValueError("tokens must be a row of whole numbers")
+    if array.size and not 0 <= array.min() <= array.max() < vocab:
+        raise ValueError(f"a token lies outside the vocabulary of {vocab}")
+    return array.astype(np.int32)
 
 
 class Kernel(Protocol):
     """One way to compute steps, in place. Holds weights only, so threads may share it."""
+
+    runtime: str
+    """What computes, as `Model.runtime` says it."""
+    precision: str
+    """How the weights are held, as `Model.precision` says it."""
 
     def step(self, state: State, tokens: NDArray[np.int32]) -> None:
         """Advance each sequence by its token ``[B]`` and write its logits."""
@@ -92,14 +108,14 @@ class RwkvStream:
 
     def feed(self, tokens: Tokens) -> None:
         """Advance every sequence by the same ``tokens`` ``[T]``."""
-        checked = self._checked(tokens)
+        checked = checked_tokens(tokens, self._sizes.vocab)
         self._kernel = self._best()
         if len(checked):
             self._kernel.feed(self._state, checked)
 
     def step(self, tokens: Tokens) -> Float:
         """Advance each sequence by its own token ``[B]``; the logits are those of `logits`."""
-        checked = self._checked(tokens)
+        checked = checked_tokens(tokens, self._sizes.vocab)
         if len(checked) != self.batch:
             raise ValueError(f"{len(checked)} tokens for {self.batch} sequences")
         self._kernel.step(self._state, checked)
@@ -133,11 +149,3 @@ class RwkvStream:
         other = RwkvStream(self._sizes, self._best, batch)
         other._state.assign(self._state)
         return other
-
-    def _checked(self, tokens: Tokens) -> NDArray[np.int32]:
-        array = np.asarray(tokens)
-        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-            raise ValueError("tokens must be a row of whole numbers")
-        if array.size and not 0 <= array.min() <= array.max() < self._sizes.vocab:
-            raise ValueError(f"a token lies outside the vocabulary of {self._sizes.vocab}")
-        return np.ascontiguousarray(array, np.int32)

@@ -1,0 +1,68 @@
+"""Where compiled code is kept between runs, and how a run knows that it is there.
+
+The folder is ``NUMBA_CACHE_DIR`` where that is set, else the user's cache folder, and inside it a
+folder named by what the code was made from: these sources, numba, Python and the processor. Other
+sources or another machine find their own folder and never stale code. Where no folder can be
+written everything still works; only, each process compiles for itself (see `ready`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+SOURCES = ("mathematics", "matmul", "numba_step", "panels", "vectors", "architecture", "packed")
+"""The modules whose text decides what is compiled."""
+
+
+@lru_cache
+def cache_folder() -> Path | None:
+    """The folder, made where it is missing; None where it cannot be written."""
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    base = Path(named) if named else user_cache_path("sideman") / "numba"
+    folder = base / _fingerprint()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f"probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError:
+        return None
+    return folder
+
+
+def ready(precision: str) -> bool:
+    """Whether the step for ``precision`` only has to be read from disk."""
+    folder = cache_folder()
+    return folder is not None and (folder / f"{precision}.done").exists()
+
+
+def mark_ready(precision: str) -> None:
+    """Say that it has been compiled and kept."""
+    if (folder := cache_folder()) is not None:
+        (folder / f"{precision}.done").touch()
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256()
+    for module in SOURCES:
+        digest.update((Path(__file__).with_name(f"{module}.py")).read_bytes())
+    machine = (
+        version("numba"),
+        version("llvmlite"),
+        version("numpy"),
+        sys.version,
+        platform.machine(),
+        platform.node(),
+        os.environ.get("NUMBA_CPU_NAME", ""),
+        os.environ.get("NUMBA_CPU_FEATURES", ""),
+    )
+    digest.update(repr(machine).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,115 @@
+"""Panels of weights times activations, compiled: for one sequence, or for several at once.
+
+Importing this module imports numba.
+"""
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator"
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from engine.models.rwkv.mathematics import EXACT, ONE, exact
+from engine.models.rwkv.vectors import WIDTH, add_products, no_sums, store_sums
+
+GROUP = 4
+"""A batch above 1 is padded to whole groups of this size, which share a pass over the weights."""
+
+MOST = 4 if WIDTH == 8 else 8
+"""Sequences that one pass takes at most: as many as the registers hold sums of (AVX2 has 16)."""
+
+INT16_MAX, INT32_MAX, INT8_MAX = 32767, 2147483647, 127
+
+
+def activations(weights, rows, width):
+    """Zeros ``[rows, width]`` of the dtype that ``weights`` meet."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(activations)
+def _activations(weights, rows, width):
+    dtype = np.float32 if weights.dtype == types.float32 else np.int16
+
+    def make(weights, rows, width):
+        return np.zeros((rows, width), dtype)
+
+    return make
+
+
+def activate(x, out):
+    """Write the row ``x`` to ``out`` as the matrices want it; the scale that undoes it.
+
+    float32 is copied; int16 is scaled so that a row of the largest int8 weights stays in int32.
+    """
+    raise NotImplementedError("compiled code only")
+
+
+@overload(activate, jit_options=EXACT)
+def _activate(x, out):
+    def copy(x, out):
+        for j in range(x.shape[0]):
+            out[j] = x[j]
+        return ONE
+
+    def quantise(x, out):
+        top = np.float32(min(INT16_MAX, INT32_MAX // (INT8_MAX * x.shape[0])))
+        # Floats above 0 are ordered as their bits are, and a largest integer vectorises.
+        bits, most_bits = x.view(np.int32), np.int32(1 << 23)
+        for j in range(x.shape[0]):
+            most_bits = max(most_bits, np.int32(bits[j] & INT32_MAX))
+        most = np.int32(most_bits).view(np.float32)
+        factor = top / most
+        # Conversion cuts towards 0: made positive first, it rounds to the nearest.
+        lift = np.float32(INT16_MAX + 1.5)
+        for j in range(x.shape[0]):
+            out[j] = np.int16(np.int32(x[j] * factor + lift) - np.int32(INT16_MAX + 1))
+        return most / top
+
+    return copy if out.dtype == types.float32 else quantise
+
+
+def _blocking(panels, sequences):
+    """The product of neighbouring ``panels`` with neighbouring ``sequences``, all in registers."""
+    count = panels * sequences
+
+    @exact
+    def block(weights, at, units, scales, row, x, x_scales, b, out, first):
+        sums = no_sums(weights, count)
+        for unit in range(units):
+            sums = add_products(sums, panels, weights, at + unit, units, x, b, unit)
+        store_sums(sums, panels, scales, row + first, x_scales, out, b, first)
+
+    return block
+
+
+_four_panels = _blocking(4, 1)
+_two_panels = _blocking(2, 1)
+_few = _blocking(2, GROUP)
+_many = _blocking(2, MOST)
+
+
+@exact
+def matmul(weights, scales, place, x, x_scales, batch, out):
+    """``out[b] = W x[b]``, where ``place`` is the row of `Panels.table` that W has.
+
+    ``x`` and ``out`` are ``[padded batch, at least the padded width]``. Rows sum their columns in
+    order in every blocking, so that results do not depend on the batch.
+    """
+    at, row, panels, units = place[0], place[1], place[2], place[3]
+    i = 0
+    while i < panels:
+        p, first, b = at + i * units, i * WIDTH, 0
+        if batch == 1 and i + 4 <= panels:
+            _four_panels(weights, p, units, scales, row, x, x_scales, b, out, first)
+            i += 2
+        elif batch == 1:
+            _two_panels(weights, p, units, scales, row, x, x_scales, b, out, first)
+        while batch > 1 and b < batch:
+            if b + MOST <= x.shape[0]:
+                _many(weights, p, units, scales, row, x, x_scales, b, out, first)
+                b += MOST
+            else:
+                _few(weights, p, units, scales, row, x, x_scales, b, out, first)
+                b += GROUP
+        i += 2
