@@ -13,7 +13,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
+
+from msgspec import DecodeError
 
 from engine.worker.wire import FromWorker, Message, frame, from_worker, read_frame
 
@@ -51,7 +54,8 @@ class Line:
         if self._direct:
             os.set_blocking(self._pipe, False)
         threading.Thread(target=self._read, name="worker-reader", daemon=True).start()
-        threading.Thread(target=self._write, name="worker-writer", daemon=True).start()
+        self._writer = threading.Thread(target=self._write, name="worker-writer", daemon=True)
+        self._writer.start()
 
     @property
     def pid(self) -> int:
@@ -82,7 +86,11 @@ class Line:
     def close(self, timeout: float = 1.0) -> None:
         """Let the process end by itself, and end it where it does not."""
         self._backlog.put(None)
+        self._writer.join(timeout)
         try:
+            if self._writer.is_alive():
+                self.kill()
+                self._writer.join()
             assert self._process.stdin is not None
             self._process.stdin.close()
             self._process.wait(timeout)
@@ -94,8 +102,10 @@ class Line:
         stream = self._process.stdout
         assert stream is not None
         buffered = open(stream.fileno(), "rb", closefd=False)  # noqa: SIM115 (lives with the line)
-        while (body := read_frame(buffered)) is not None:
-            self._deliver(self, from_worker(body))
+        with suppress(DecodeError):  # a worker that can't be understood is no use any more
+            while (body := read_frame(buffered)) is not None:
+                self._deliver(self, from_worker(body))
+        self._process.kill()
         self._process.wait()
         self._deliver(self, None)
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from msgspec import DecodeError
 from msgspec.structs import replace
 
 from engine.errors import Code, SidemanError
@@ -114,7 +115,7 @@ class Worker:
             case wire.Load():
                 self._load(message)
             case wire.Unload(model):
-                self._players.pop(model, None)
+                self._unload(model)
 
     def work(self) -> bool:
         """Do the most urgent small thing. False where there is nothing to do."""
@@ -165,6 +166,13 @@ class Worker:
         listener = Listener(vocabulary, model.open(), prelude=_prelude(vocabulary))
         return Player(model, vocabulary, listener, info.weights.sha256)
 
+    def _unload(self, model: str) -> None:
+        self._players.pop(model, None)
+        if self._guess is not None and self._guess.model == model:
+            self._guess = None
+        for job in [job for job in self._jobs.values() if job.model == model]:
+            self._fail(job, Code.UNKNOWN_MODEL, f"the model {model} was unloaded")
+
     def _step_seconds(self, player: Player) -> float:
         """Median time of a step: what deadlines are reckoned with."""
         stream = player.model.open()
@@ -193,13 +201,13 @@ class Worker:
         due = float("inf") if message.due is None else message.due
         job = self._foreseen(message)
         if job is None:
-            job = Job(message.job, message.model, message.wish, due)
-        else:
-            self._guess = None
-            job.number, job.due, job.fed, job.speculated = message.job, due, 0, True
-            self._say_started(job)
-            self._flush(job)
+            self._jobs[message.job] = Job(message.job, message.model, message.wish, due)
+            return
+        self._guess = None
+        job.number, job.due, job.fed, job.speculated = message.job, due, 0, True
         self._jobs[job.number] = job
+        self._say_started(job)
+        self._flush(job)
 
     def _foreseen(self, message: wire.Make | wire.Speculate) -> Job | None:
         """What was made ahead, where it is just what is asked now.
@@ -302,9 +310,10 @@ class Inbox:
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
     def _read(self) -> None:
-        while (body := wire.read_frame(self._stream)) is not None:
-            self._messages.append(wire.for_worker(body))
-            self._arrived.set()
+        with suppress(DecodeError):  # a line that says what can't be understood is broken
+            while (body := wire.read_frame(self._stream)) is not None:
+                self._messages.append(wire.for_worker(body))
+                self._arrived.set()
         self.closed = True
         self._arrived.set()
 

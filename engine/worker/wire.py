@@ -216,11 +216,6 @@ def frame(message: Message) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-def digest_of(wish: Wish) -> bytes:
-    """Bytes that are equal for equal wishes."""
-    return _encoder.encode(wish)
-
-
 def read_frame(stream: BinaryIO) -> bytes | None:
     """The next message's bytes; None where the other side has gone."""
     head = stream.read(_LENGTH.size)

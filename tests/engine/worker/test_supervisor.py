@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -242,7 +243,7 @@ def test_a_worker_that_cannot_start_is_tried_again_ever_more_seldom(stage: Stage
         stage.say(None)
         while len(stage.lines) == count:
             stage.wait(0.05)
-    pauses = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+    pauses = [b - a for a, b in pairwise(starts)]
     assert pauses == [pytest.approx(BACK_OFF[min(i, 6)], abs=0.11) for i in range(1, 9)]
     # Nobody who asks meanwhile makes it start earlier.
     stage.say(None)
