@@ -20,6 +20,9 @@ NTP_DELTA: Final = 2_208_988_800
 OLDEST: Final = 1.0
 """Seconds in the past that a tag is still believed; beyond that the two clocks disagree."""
 
+CLOCK_STEP: Final = 0.001
+"""Seconds by which the wall clock must have moved against the monotonic one to be followed."""
+
 MOST_WAITING: Final = 20_000
 
 
@@ -37,8 +40,10 @@ class TimeTags:
     """Turns NTP time tags into seconds of the monotonic clock."""
 
     def __init__(self, offset: Callable[[], float] = wall_offset) -> None:
-        """``offset`` gives wall minus monotonic seconds; asked each time, as wall clocks step."""
+        """``offset`` gives wall minus monotonic seconds; asked for each packet, as clocks step."""
         self._offset = offset
+        self._held = offset()
+        self._asked: float | None = None
 
     def moment(self, tag: int | None, arrived: float, horizon: float) -> float:
         """When a message takes effect, in monotonic seconds.
@@ -49,7 +54,7 @@ class TimeTags:
         """
         if tag is None or tag == IMMEDIATELY:
             return arrived
-        moment = tag / 2**32 - NTP_DELTA - self._offset()
+        moment = tag / 2**32 - NTP_DELTA - self._offset_at(arrived)
         if moment < arrived - OLDEST:
             return arrived
         if moment > arrived + horizon:
@@ -59,6 +64,19 @@ class TimeTags:
                 f"({horizon:.1f} s) are possible; are both clocks right?",
             )
         return moment
+
+    def _offset_at(self, arrived: float) -> float:
+        """The offset for a packet that arrived then.
+
+        One for all of its messages, and held while no clock steps: equal tags are equal moments,
+        or else what belongs together would come apart and out of order by its last microseconds.
+        """
+        if arrived != self._asked:
+            self._asked = arrived
+            offset = self._offset()
+            if abs(offset - self._held) > CLOCK_STEP:
+                self._held = offset
+        return self._held
 
 
 T = TypeVar("T")

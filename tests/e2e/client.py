@@ -129,6 +129,7 @@ class Client:
 
     def __init__(self, engine: Engine, *, tcp: bool = False, patience: float = PATIENCE) -> None:
         self.patience = patience
+        self.engine = engine
         self.inbox: list[Message] = []
         self.takes: list[int] = []
         """The takes that were opened for it."""
@@ -246,7 +247,9 @@ class Client:
         """Wait until the engine is in one of ``states``."""
         deadline = time.monotonic() + patience
         while (state := self.status()["state"]) not in states:
-            assert time.monotonic() < deadline, f"the engine is still {state}"
+            said = self.engine.log.read_text()
+            assert state != "degraded", said
+            assert time.monotonic() < deadline, f"the engine is still {state}; {said}"
             time.sleep(0.01)
 
     def stand(self, bar: int, beat: float = 0.0, *, bpm: float = 120.0, num: int = 4) -> None:

@@ -28,6 +28,21 @@ def test_a_tag_is_its_moment_to_the_microsecond(ahead):
     assert moment(NOW + ahead) == pytest.approx(NOW + ahead, abs=1e-6)
 
 
+def test_equal_tags_are_equal_moments_however_the_clocks_are_read():
+    jitter = iter([0.0, 3e-7, -2e-7, 4e-7, -1e-7])
+    tags = TimeTags(lambda: OFFSET + next(jitter))
+    tag = time_tag(OFFSET + NOW + 1.0)
+    assert len({tags.moment(tag, NOW + packet, HORIZON) for packet in (0.0, 0.0, 0.1, 0.2)}) == 1
+
+
+def test_a_wall_clock_that_steps_is_followed():
+    offset = [OFFSET]
+    tags = TimeTags(lambda: offset[0])
+    tag = time_tag(OFFSET + NOW + 1.0)
+    offset[0] += 0.5
+    assert tags.moment(tag, NOW, HORIZON) == pytest.approx(NOW + 0.5, abs=1e-6)
+
+
 @pytest.mark.parametrize("behind", [OLDEST + 0.1, 3600.0, 1e9])
 def test_a_tag_long_past_counts_as_now(behind):
     assert moment(NOW - behind) == NOW
