@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import sys
 from functools import lru_cache
 from importlib.metadata import version
@@ -51,6 +50,8 @@ def mark_ready(precision: str) -> None:
 
 
 def _fingerprint() -> str:
+    from llvmlite import binding  # type: ignore[import-untyped]
+
     digest = hashlib.sha256()
     for module in SOURCES:
         digest.update((Path(__file__).with_name(f"{module}.py")).read_bytes())
@@ -59,8 +60,8 @@ def _fingerprint() -> str:
         version("llvmlite"),
         version("numpy"),
         sys.version,
-        platform.machine(),
-        platform.node(),
+        binding.get_host_cpu_name(),
+        binding.get_host_cpu_features().flatten(),
         os.environ.get("NUMBA_CPU_NAME", ""),
         os.environ.get("NUMBA_CPU_FEATURES", ""),
     )

@@ -115,10 +115,12 @@ class RwkvFamily:
         weights = pack(named, sizes)
         if precision == "auto":
             precision = default_precision(info)
+        if runtime == "auto" and not find_spec("numba"):
+            runtime = "numpy"
         if runtime == "numba" or (runtime == "auto" and ready(precision)):
             return RwkvModel(info, sizes, numba_kernel(weights, sizes, precision))
         model = RwkvModel(info, sizes, NumpyKernel(weights, sizes))
-        if runtime == "auto" and find_spec("numba"):
+        if runtime == "auto":
             model.prepare(weights, precision)
         return model
 

@@ -6,6 +6,8 @@ Importing this module imports numba.
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 from numba import types
 from numba.extending import overload
@@ -45,7 +47,7 @@ def activate(x, out):
     raise NotImplementedError("compiled code only")
 
 
-@overload(activate, jit_options=EXACT)
+@overload(activate, jit_options=cast(Any, EXACT))
 def _activate(x, out):
     def copy(x, out):
         for j in range(x.shape[0]):
@@ -97,19 +99,21 @@ def matmul(weights, scales, place, x, x_scales, batch, out):
     order in every blocking, so that results do not depend on the batch.
     """
     at, row, panels, units = place[0], place[1], place[2], place[3]
-    i = 0
-    while i < panels:
-        p, first, b = at + i * units, i * WIDTH, 0
-        if batch == 1 and i + 4 <= panels:
-            _four_panels(weights, p, units, scales, row, x, x_scales, b, out, first)
-            i += 2
-        elif batch == 1:
-            _two_panels(weights, p, units, scales, row, x, x_scales, b, out, first)
-        while batch > 1 and b < batch:
+    if batch == 1:
+        for i in range(0, panels - panels % 4, 4):
+            p = at + i * units
+            _four_panels(weights, p, units, scales, row, x, x_scales, 0, out, i * WIDTH)
+        if panels % 4:
+            i = panels - 2
+            p = at + i * units
+            _two_panels(weights, p, units, scales, row, x, x_scales, 0, out, i * WIDTH)
+        return
+    for i in range(0, panels, 2):
+        p, b = at + i * units, 0
+        while b < batch:
             if b + MOST <= x.shape[0]:
-                _many(weights, p, units, scales, row, x, x_scales, b, out, first)
+                _many(weights, p, units, scales, row, x, x_scales, b, out, i * WIDTH)
                 b += MOST
             else:
-                _few(weights, p, units, scales, row, x, x_scales, b, out, first)
+                _few(weights, p, units, scales, row, x, x_scales, b, out, i * WIDTH)
                 b += GROUP
-        i += 2

@@ -9,7 +9,7 @@ padded with zeros to pairs of panels, columns to pairs. In int8 every row has it
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from engine.models.rwkv.architecture import Sizes
 from engine.models.rwkv.memory import aligned_zeros
 from engine.models.rwkv.packed import LOW_RANK, Float, Packed, ranks
 from engine.models.rwkv.vectors import COLUMNS, WIDTH
+
+Weights: TypeAlias = Float | NDArray[np.int8]
 
 
 class Matrix(IntEnum):
@@ -42,7 +44,7 @@ class Matrix(IntEnum):
 class Panels(NamedTuple):
     """Matrices ready for `matmul.matmul`."""
 
-    weights: NDArray[np.float32] | NDArray[np.int8]
+    weights: Weights
     """All panels, flat; begins on a cache line."""
     scales: Float
     """One number a padded row; int8 only, else empty."""
@@ -57,7 +59,7 @@ class Panels(NamedTuple):
 
 def pack_panels(weights: Packed, sizes: Sizes, precision: str) -> Panels:
     """Lay out every matrix for ``precision`` ``int8`` or ``float32``."""
-    parts: list[NDArray[np.float32] | NDArray[np.int8]] = []
+    parts: list[Weights] = []
     scales: list[Float] = []
     table = []
     vector = row = 0
@@ -77,7 +79,7 @@ def pack_panels(weights: Packed, sizes: Sizes, precision: str) -> Panels:
     flat = aligned_zeros((sum(part.size for part in parts),), parts[0].dtype.type)
     np.concatenate([part.ravel() for part in parts], out=flat)
     return Panels(
-        flat,
+        cast(Weights, flat),
         np.concatenate(scales) if scales else np.zeros(0, np.float32),
         np.array(table, np.int64),
     )

@@ -17,5 +17,6 @@ MAX_LOSS_INCREASE = 0.005
 def default_precision(info: ModelInfo) -> str:
     """``int8`` where the model was measured to keep its quality in it, else ``float32``."""
     increase = info.metrics.get(INT8_LOSS)
-    measured = isinstance(increase, float | int) and not isinstance(increase, bool)
-    return "int8" if measured and increase <= MAX_LOSS_INCREASE else "float32"
+    if isinstance(increase, bool) or not isinstance(increase, float | int):
+        return "float32"
+    return "int8" if increase <= MAX_LOSS_INCREASE else "float32"

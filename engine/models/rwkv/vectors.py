@@ -11,13 +11,13 @@ dtype, so that one source compiles to both precisions:
 
 Importing this module imports numba.
 """
-# mypy: disable-error-code="untyped-decorator,misc"
+# mypy: disable-error-code="untyped-decorator,no-untyped-call,misc"
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-import llvmlite.binding
+import llvmlite.binding  # type: ignore[import-untyped]
 from llvmlite import ir
 from numba import config, extending, types
 from numba.core import cgutils
@@ -28,7 +28,7 @@ intrinsic: Any = extending.intrinsic
 
 def _features() -> list[str]:
     """CPU features that numba compiles for, as ``+avx2``."""
-    forced: str | None = config.CPU_FEATURES
+    forced: str | None = cast(Any, config).CPU_FEATURES
     flags = forced or llvmlite.binding.get_host_cpu_features().flatten()
     return flags.split(",")
 
@@ -71,7 +71,7 @@ def _at(
 ) -> Any:
     """The address ``index`` items into the data of ``array``."""
     data = context.make_array(array)(context, builder, value).data
-    return builder.gep(builder.bitcast(data, item.as_pointer()), [index], inbounds=True)
+    return builder.gep(builder.bitcast(data, item.as_pointer()), [index])
 
 
 def _floats_at(
@@ -276,7 +276,9 @@ def prefetch(typing: Any, array: types.Array, index: types.Integer) -> Any:
     """Ask for the cache line of float ``index`` of ``array``, to be written; any index is safe."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        address = builder.bitcast(_at(context, builder, array, *args, _FLOAT), cgutils.voidptr_t)
+        address = builder.bitcast(
+            _at(context, builder, array, args[0], args[1], _FLOAT), cgutils.voidptr_t
+        )
         function = cgutils.get_or_insert_function(
             builder.module,
             ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, _INT, _INT, _INT]),
