@@ -27,5 +27,9 @@ def family(name: str) -> Family:
 
 
 def load(folder: Path, *, device: str = "cpu", precision: str = "auto") -> Model:
-    """Load a model folder with the family that its ``model.json`` names."""
+    """Load a model folder with the family that its ``model.json`` names.
+
+    The device ``auto`` is the processor, which every machine has: ``cuda`` is for those who say so.
+    """
+    device = "cpu" if device == "auto" else device
     return family(read_info(folder).family).load(folder, device=device, precision=precision)
