@@ -519,6 +519,11 @@ class Conductor:
         self.requests.worker_ready()
         self._tell_at = now
 
+    def worker_faster(self, loaded: wire.Loaded) -> None:
+        """The compiled step is ready: deadlines are reckoned with its speed."""
+        log.info("the model %s is played by %s now", loaded.model, loaded.runtime)
+        self.requests.speed.stepped(loaded.step_seconds)
+
     def worker_died(self, now: float) -> None:
         """What was asked of the worker is lost."""
         self.requests.worker_died(now)

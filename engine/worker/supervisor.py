@@ -51,6 +51,9 @@ class Listens(Protocol):
     def worker_ready(self, loaded: wire.Loaded, now: float) -> None:
         """A worker has the model and must be told what was heard and asked."""
 
+    def worker_faster(self, loaded: wire.Loaded) -> None:
+        """The worker computes a model otherwise than before, and has measured how fast."""
+
     def worker_died(self, now: float) -> None:
         """What was asked of the worker is lost; another one is on its way."""
 
@@ -185,11 +188,14 @@ class Supervisor:
 
     def _has(self, loaded: wire.Loaded, now: float) -> None:
         self._failures = 0
-        self._load_seconds = max(0.05, now - self._started_at)
-        fresh = not self._loaded
+        fresh, known = not self._loaded, loaded.model in self._loaded
         self._loaded[loaded.model] = loaded
+        if not known:
+            self._load_seconds = max(0.05, now - self._started_at)
         if fresh:
             self._listener.worker_ready(loaded, now)
+        elif known:
+            self._listener.worker_faster(loaded)
 
     def tick(self, now: float) -> None:
         """Start what is to be started, and see whether the worker still answers."""
