@@ -1,4 +1,4 @@
-"""``sideman demo``: a phrase goes into a running engine by OSC, as from a DAW, and a take comes out.
+"""``sideman demo``: a phrase goes into a running engine by OSC, as from a DAW, and comes back.
 
 What this prints is what a DAW would see, and when.
 """
@@ -20,17 +20,22 @@ from bridge.files.render import render_midi
 from bridge.osc.client import OscClient
 from bridge.phrase import BARS, BPM, PROGRAMS, phrase
 from engine.errors import Code, SidemanError
-from engine.messages import parse_reply
+from engine.messages import Scalar, parse_reply
 from engine.messages.replies import Accepted, ClipClose, ClipNote, ClipOpen, Done, Fail, Late
-from engine.music import DRUM_CHANNEL, DRUMS, MeterMap, Note, Position, ticks
+from engine.music import DRUM_CHANNEL, DRUMS, TICKS_PER_BEAT, MeterMap, Note, Position, ticks
 
 TAKE_BARS = 8
 REQ = 1
 PATIENCE = 60.0
 """Seconds after which the engine is given up; the first start compiles its model's step."""
 
+LIVE_FROM = 6
+"""The phrase is played in tempo from this bar on."""
+
 TRIGGER_BEAT = 3.0
 """The trigger comes here in the phrase's last bar, a beat before the bar line."""
+
+SECONDS_PER_TICK = 60.0 / BPM / TICKS_PER_BEAT
 
 
 @contextmanager
@@ -103,26 +108,36 @@ def run_demo(output: Path, *, seed: int, json: bool) -> int:
     """Play the demo into the folder ``output``. Returns the exit status."""
     output.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="sideman-demo-") as folder:
-        with running_engine(Path(folder)) as (host, port), OscClient(host, port) as client:
-            started = time.monotonic() - begun
-            client.hello("demo")
-            wait_until_ready(client)
-            if not json:
-                print(f"engine on {host}:{port}, answering after {started:.2f} s")
-                print(f"a phrase of {BARS} bars goes in; the trigger comes a beat before its end")
-            play_phrase(client)
-            watch = Watch(json)
-            keys = ("preset", "trio", "bars", TAKE_BARS, "seed", seed)
-            client.send("/sideman/continue", REQ, "piano", *keys)
-            collect(client, watch)
+    with (
+        tempfile.TemporaryDirectory(prefix="sideman-demo-") as folder,
+        running_engine(Path(folder)) as (host, port),
+        OscClient(host, port) as client,
+    ):
+        started = time.monotonic() - begun
+        client.hello("demo")
+        wait_until_ready(client)
+        if not json:
+            print(f"engine on {host}:{port}, answering after {started:.2f} s")
+            print(
+                f"a phrase of {BARS} bars goes in, the last {BARS - LIVE_FROM} played live;"
+                " the trigger comes a beat before its end"
+            )
+        play_phrase(client)
+        watch = Watch(json)
+        keys = ("preset", "trio", "bars", TAKE_BARS, "seed", seed)
+        client.send("/sideman/continue", REQ, "piano", *keys)
+        collect(client, watch)
     files = write(output, watch.rows)
     report(watch, files, json)
     return 0
 
 
 def play_phrase(client: OscClient) -> None:
-    """Tell the engine what was played, and where the song is."""
+    """Play the phrase to the engine, as a DAW would, up to the moment of the trigger.
+
+    What lies before `LIVE_FROM` is the song's past; the rest is played note by note, in tempo.
+    """
+    live: list[tuple[int, tuple[Scalar, ...]]] = []
     for number, (name, notes) in enumerate(phrase().items(), 1):
         client.send("/sideman/track/set", number, "name", name)
         if PROGRAMS[name] == DRUMS:
@@ -130,14 +145,22 @@ def play_phrase(client: OscClient) -> None:
         else:
             client.send("/sideman/track/set", number, "program", PROGRAMS[name])
         for n in notes:
-            client.send(
-                "/sideman/track/note", number, n.pitch, n.velocity, n.bar, n.beat,
-                n.duration_beats,
-            )  # fmt: skip
+            if n.bar < LIVE_FROM:
+                place = (n.bar, n.beat, n.duration_beats)
+                client.send("/sideman/track/note", number, n.pitch, n.velocity, *place)
+            else:
+                onset = MeterMap().absolute(n.onset)
+                on = ("/sideman/track/on", number, n.pitch, n.velocity)
+                live.append((onset, on))
+                live.append((onset + n.duration - 1, ("/sideman/track/off", number, n.pitch)))
         client.sync(number)
-    # The model hears the phrase while it is played; here it came all at once.
-    time.sleep(0.3)
-    client.send("/sideman/transport", 1, BPM, BARS - 1, TRIGGER_BEAT, 4, 4)
+    begun = time.time()
+    client.send("/sideman/transport", 1, BPM, LIVE_FROM, 0.0, 4, 4)
+    start = MeterMap().start(LIVE_FROM)
+    for tick, message in sorted(live):
+        client.send_bundle(begun + (tick - start) * SECONDS_PER_TICK, [message])
+    trigger = MeterMap().start(BARS - 1) + ticks(TRIGGER_BEAT)
+    time.sleep(max(0.0, begun + (trigger - start) * SECONDS_PER_TICK - time.time()))
 
 
 def collect(client: OscClient, watch: Watch) -> None:
