@@ -66,6 +66,10 @@ class SongClock:
         self._anchor_seconds = Fraction(now)
         self._playing = playing
 
+    def set_meters(self, meters: MeterMap) -> None:
+        """Take up the meters of a session that goes on; what the source says comes on top."""
+        self._meters = meters
+
     def _exact(self, now: float) -> Fraction:
         if not self._playing:
             return self._anchor_tick
