@@ -282,6 +282,12 @@ class Client:
         check(answer, beats)
         return answer
 
+    def next_note(self, answer: Answer) -> None:
+        """Wait until a note of it has come; it stays in the inbox."""
+        note = self.next("/sideman/clip/note", answer.req)
+        self.inbox.append(note)
+        self.inbox.sort(key=lambda message: message.at)
+
     def request(self, verb: str, track: Scalar | None, **keys: Scalar) -> Answer:
         """Ask for music and wait until it is there."""
         return self.finish(self.start(verb, track, **keys))
