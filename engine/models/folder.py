@@ -122,7 +122,7 @@ def member(folder: Path, name: str) -> Path:
     """
     plain = PurePosixPath(name).name == name and "\\" not in name and ":" not in name
     if not plain or not name.isprintable():
-        raise bad_file(folder / MODEL_JSON, f"'{name[:60]}' is not a plain file name")
+        raise bad_file(folder / MODEL_JSON, f"{name[:60]!r} is not a plain file name")
     path = folder / name
     if path.is_symlink():
         raise bad_file(path, "is a link, and a model's files must be in its folder")
@@ -137,7 +137,7 @@ def read_weights(
     """The tensors of ``info``'s weights file as float32, exactly those that ``shapes`` names.
 
     Raises ``bad-file`` where names, shapes, storage type, size or SHA-256 are not the expected
-    ones. The length of the file is compared before anything is read.
+    ones, or a number is not finite. The length of the file is compared before anything is read.
     """
     path = member(folder, info.weights.file)
     if (dtype := DTYPES.get(info.weights.dtype)) is None:
@@ -157,11 +157,16 @@ def read_weights(
         raise bad_file(path, "header and tensors do not fill the file: truncated or damaged")
     entries = _entries(path, data[8 : 8 + header])
     _compare(path, entries, shapes, dtype)
-    start = 8 + header
-    return {
-        name: _float32(data, start + entry.data_offsets[0], entry)
+    tensors = {
+        name: _float32(data, 8 + header + entry.data_offsets[0], entry)
         for name, entry in entries.items()
     }
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise bad_file(
+                path, f"{name} has numbers that are not finite: its training failed"
+            )
+    return tensors
 
 
 def _entries(path: Path, header: bytes) -> dict[str, _Entry]:
@@ -183,13 +188,13 @@ def _compare(
     if lacking := sorted(shapes.keys() - entries.keys()):
         raise bad_file(path, f"lacks {len(lacking)} tensors, the first is {lacking[0]}")
     if surplus := sorted(entries.keys() - shapes.keys()):
-        raise bad_file(path, f"has {len(surplus)} tensors too many: {surplus[0][:60]}")
+        raise bad_file(path, f"has {len(surplus)} tensors too many: {surplus[0][:60]!r}")
     end = 0
     for name, entry in sorted(entries.items(), key=lambda item: item[1].data_offsets):
         if entry.shape != shapes[name]:
             raise bad_file(path, f"{name} is {list(entry.shape)}, not {list(shapes[name])}")
         if entry.dtype != dtype:
-            raise bad_file(path, f"{name} is stored as {entry.dtype[:8]}, not {dtype}")
+            raise bad_file(path, f"{name} is stored as {entry.dtype[:8]!r}, not {dtype}")
         if entry.data_offsets != (end, end + BYTES[dtype] * prod(entry.shape)):
             raise bad_file(path, f"{name} does not lie where it must: damaged")
         end = entry.data_offsets[1]

@@ -21,7 +21,7 @@ def family(name: str) -> Family:
     if name not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
         raise SidemanError(
-            Code.UNKNOWN_MODEL, f"no model family is called '{name[:40]}'; there is {known}"
+            Code.UNKNOWN_MODEL, f"no model family is called {name[:40]!r}; there is {known}"
         )
     return cast(Family, import_module(FAMILIES[name]).FAMILY)
 

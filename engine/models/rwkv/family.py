@@ -139,7 +139,7 @@ def read(folder: Path) -> tuple[ModelInfo, Sizes, dict[str, Float]]:
     path = folder / MODEL_JSON
     if info.family != RwkvFamily.name:
         raise SidemanError(
-            Code.UNKNOWN_MODEL, f"{folder.name} is of the family '{info.family[:40]}', not rwkv"
+            Code.UNKNOWN_MODEL, f"{folder.name} is of the family {info.family[:40]!r}, not rwkv"
         )
     if info.architecture != ARCHITECTURE:
         raise bad_file(path, f"architecture {info.architecture[:40]!r} is not {ARCHITECTURE}")

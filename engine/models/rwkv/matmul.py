@@ -13,6 +13,7 @@ from numba import types
 from numba.extending import overload
 
 from engine.models.rwkv.mathematics import EXACT, ONE, exact
+from engine.models.rwkv.panels import INT8_MAX
 from engine.models.rwkv.vectors import WIDTH, add_products, no_sums, store_sums
 
 GROUP = 4
@@ -21,7 +22,7 @@ GROUP = 4
 MOST = 4 if WIDTH == 8 else 8
 """Sequences that one pass takes at most: as many as the registers hold sums of (AVX2 has 16)."""
 
-INT16_MAX, INT32_MAX, INT8_MAX = 32767, 2147483647, 127
+INT16_MAX, INT32_MAX = 32767, 2147483647
 
 
 def activations(weights, rows, width):

@@ -8,6 +8,7 @@ padded with zeros to pairs of panels, columns to pairs. In int8 every row has it
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import NamedTuple, TypeAlias, cast
 
@@ -18,6 +19,9 @@ from engine.models.rwkv.architecture import Sizes
 from engine.models.rwkv.memory import aligned_zeros
 from engine.models.rwkv.packed import LOW_RANK, Float, Packed, ranks
 from engine.models.rwkv.vectors import COLUMNS, WIDTH
+
+INT8_MAX = 127
+"""The largest integer weight; -128 is not used."""
 
 Weights: TypeAlias = Float | NDArray[np.int8]
 
@@ -58,15 +62,20 @@ class Panels(NamedTuple):
 
 
 def pack_panels(weights: Packed, sizes: Sizes, precision: str) -> Panels:
-    """Lay out every matrix for ``precision`` ``int8`` or ``float32``."""
+    """Lay out every matrix of a model for ``precision`` ``int8`` or ``float32``."""
+    return pack_matrices(_in_order(weights, sizes), precision)
+
+
+def pack_matrices(matrices: Iterable[Float], precision: str) -> Panels:
+    """Lay out ``matrices`` one after the other."""
     parts: list[Weights] = []
     scales: list[Float] = []
     table = []
     vector = row = 0
-    for matrix in _in_order(weights, sizes):
+    for matrix in matrices:
         panels = _panels(matrix, COLUMNS[precision])
         if precision == "int8":
-            scale = np.abs(panels).max((1, 3)) / np.float32(127)
+            scale = np.abs(panels).max((1, 3)) / np.float32(INT8_MAX)
             safe = np.where(scale > 0, scale, 1)
             parts.append(np.rint(panels / safe[:, None, :, None]).astype(np.int8))
             scales.append(scale.ravel())
