@@ -206,19 +206,20 @@ def has_context(session: Session, track: Track) -> bool:
 
 
 def variation_source(
-    session: Session, track: Track, bars: int, target: Target, *, anywhere: bool
+    session: Session, track: Track, bars: int, target: Target, *, anywhere: bool, whole: bool
 ) -> Place:
     """What a variation varies: the take that is still to come, or the track's last bars.
 
     A take that the song has not reached is made again in its place, where the request leaves the
-    place open (``anywhere``). Otherwise the last ``bars`` bars of the track's past are written
-    anew, for the target.
+    place open (``anywhere``), and at its length, where it leaves that open too (``whole``).
+    Otherwise the last ``bars`` bars of the track's past are written anew, for the target.
     """
     active = session.active(track)
     coming = next((t for t in reversed(active) if t.bar >= target.bar), None)
     if coming is not None and anywhere:
         reference = _from(coming.notes, coming.bar)
-        return Place(Target(coming.bar), coming.bars, coming.bar, reference)
+        length = coming.bars if whole else bars
+        return Place(Target(coming.bar), length, coming.bar, reference)
     past = [bar for bar in session.bars(track) if bar < target.bar]
     if not past:
         raise SidemanError(
@@ -258,6 +259,7 @@ def wish_for(brief: Brief, place: Place, session: Session) -> wire.Wish:
         high=brief.high,
         density=brief.density,
         polyphony=brief.preset.midi.polyphony,
+        chord_share=brief.preset.midi.chord_share,
         reference=[wire.row(note) for note in place.reference],
         after=_after(session, end) if brief.verb == "infill" else [],
         candidates=candidates,
@@ -310,8 +312,10 @@ def _given(brief: Brief, place: Place, session: Session) -> list[list[Note]]:
             session.mix(end - place.bars + i, without=[brief.track]) for i in range(place.bars)
         ]
     if target.tick:
-        others = [n for n in given[0] if n.tick >= target.tick]
-        given[0] = [n for n in session.mix(target.bar) if n.tick < target.tick] + others
+        entry = session.meters.start(target.bar) + target.tick
+        held = [n for n in session.sounding(entry) if n.bar == target.bar]
+        played = [n for n in session.mix(target.bar) if n.tick < target.tick]
+        given[0] = played + held + [n for n in given[0] if n.tick >= target.tick]
     return given
 
 

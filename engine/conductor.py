@@ -31,7 +31,7 @@ from engine.messages.replies import (
 )
 from engine.messages.spec import Scalar
 from engine.models import store as models
-from engine.music import DRUMS, Meter, Note, Position, ticks
+from engine.music import DRUMS, Meter, MeterMap, Note, Position, ticks
 from engine.ports import LoadedFile, Loader, Outbox, Store
 from engine.presets import Preset
 from engine.requests import Requests
@@ -64,6 +64,9 @@ class LedClock(Clock, Protocol):
 
     def set_tempo(self, now: float, bpm: float) -> None:
         """It goes on from where it is, at another tempo."""
+
+    def set_meters(self, meters: MeterMap) -> None:
+        """The bars of the song are these, as far as is known."""
 
 
 class Conductor:
@@ -100,7 +103,8 @@ class Conductor:
         self._keep_at: float | None = None
         self._played: set[tuple[int, int]] = set()
         self._bar = 0
-        self._degraded = ""
+        self._broken: dict[str, str] = {}
+        """Models that could not be loaded, and why."""
         self._waiting: dict[int, list[tuple[c.Command, float]]] = {}
         """Commands of clients for whom a file is being read: they take effect after it."""
         self.panic: Callable[[], None] = lambda: None
@@ -308,12 +312,13 @@ class Conductor:
         if track.program is None and loaded.program is not None:
             track.program = loaded.program
             self._store.write(track_event(track))
-        first = end - loaded.bars
+        meters = self.session.meters
+        shift = meters.start(end) - loaded.meters.start(loaded.bars)
         for note in loaded.notes:
+            place = meters.locate(loaded.meters.absolute(note.onset) + shift)
             program = note.program if track.program is None else track.sound
-            moved = replace(note, bar=note.bar + first, program=program)
-            self.session.play(track, moved)
-            self._was_played(track, moved.bar, when)
+            self.session.play(track, replace(note, bar=place.bar, tick=place.tick, program=program))
+            self._was_played(track, place.bar, when)
 
     def _resume(self, client: int) -> None:
         """Obey what a client sent while its file was being read."""
@@ -332,6 +337,7 @@ class Conductor:
         track = self.session.track(ask.track)
         seed = self._seed(track)
         brief, place = self._understand(ask, track, seed, when)
+        self._ensure_model(brief.preset.model, when)
         self._tell(when, with_held=True)
         self.requests.accept(client, ask, brief, place, when)
         if ask.keys.seed is None:
@@ -357,8 +363,6 @@ class Conductor:
                 Code.UNKNOWN_MODEL, f"preset {preset.name} wants the adapter {preset.adapter!r},"
                 " and none is installed"
             )
-        if self._worker.loaded(preset.model) is None:
-            self._ensure_model(preset.model, when)
         brief = settle(
             ask, track, self.session, preset,
             explicit=named is not None, parameters=self.parameters, seed=seed, way="osc",
@@ -376,8 +380,9 @@ class Conductor:
         target = self._target(ask, when)
         if ask.verb == "variation":
             return variation_source(
-                self.session, track, brief.bars, target, anywhere=ask.keys.at is None
-            )
+                self.session, track, brief.bars, target,
+                anywhere=ask.keys.at is None, whole=ask.keys.bars is None,
+            )  # fmt: skip
         return Place(target, brief.bars, target.bar)
 
     def _target(self, ask: c.Ask, when: float) -> Target:
@@ -445,7 +450,9 @@ class Conductor:
 
     def _ensure_model(self, name: str, now: float) -> None:
         if self._worker.loaded(name) is None:
-            self._worker.load(name, str(self._find_model(name)), self._device, now)
+            folder = self._find_model(name)
+            self._broken.pop(name, None)
+            self._worker.load(name, str(folder), self._device, now)
 
     def _unload(self, name: str) -> None:
         self._find_model(name)
@@ -492,10 +499,9 @@ class Conductor:
 
     def status(self) -> StatusReply:
         """What the engine is doing."""
-        if self._degraded:
-            state = "degraded"
-        elif not self._worker.ready:
-            state = "loading"
+        model = self._preset.model
+        if self._worker.loaded(model) is None:
+            state = "degraded" if model in self._broken else "loading"
         else:
             state = "generating" if self.requests.generating else "ready"
         return StatusReply(
@@ -512,8 +518,8 @@ class Conductor:
 
     def worker_ready(self, loaded: wire.Loaded, now: float) -> None:
         """A worker has a model and knows nothing: tell it all that was played and asked."""
-        self._degraded = ""
         self.requests.speed.stepped(loaded.step_seconds)
+        self._worker.send(wire.Forget())
         self.session.touch_all()
         self._tell(now, with_held=False)
         self.requests.worker_ready()
@@ -531,7 +537,7 @@ class Conductor:
     def model_failed(self, failed: wire.Failed, now: float) -> None:
         """A model could not be loaded."""
         log.error("model %s: %s", failed.model, failed.text)
-        self._degraded = failed.text
+        self._broken[failed.model] = failed.text
         self.requests.model_failed(failed)
 
     def worker_says(self, message: wire.FromWorker, now: float) -> None:
@@ -586,7 +592,8 @@ class Conductor:
             wish = wish_for(brief, place, self.session)
         except SidemanError:
             return  # what can't be asked now need not be made ahead
-        self._worker.send(wire.Speculate(brief.preset.model, wish))
+        if self._worker.loaded(brief.preset.model) is not None:
+            self._worker.send(wire.Speculate(brief.preset.model, wish))
 
     # Time
 
@@ -597,6 +604,8 @@ class Conductor:
         bar = self._here(now).bar
         if bar != self._bar:
             self._bar = bar
+            self._changed(now)
+        if self.session.has_changes():
             self._changed(now)
         if self._tell_at is not None and now >= self._tell_at:
             self._tell_at = None

@@ -70,6 +70,11 @@ class LoadedFile(Protocol):
         ...
 
     @property
+    def meters(self) -> MeterMap:
+        """The meters that its bars have."""
+        ...
+
+    @property
     def notes(self) -> tuple[Note, ...]:
         """Its notes, with bars counted from its start."""
         ...

@@ -88,7 +88,6 @@ class Requests:
     def known_take(self, number: int) -> None:
         """A take of that number exists already, from before a restart."""
         self._take = max(self._take, number)
-        self.closed += 1
 
     def repeated(self, client: int, req: int) -> bool:
         """Whether this request lives already. The answer is sent again: it may have been lost."""

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 from bridge.files.midi_file import read_midi
 from engine.errors import Code, SidemanError
-from engine.music import Note
+from engine.music import MeterMap, Note
 from engine.ports import LoadedFile
 
 MIDI_SUFFIXES = {".mid", ".midi"}
@@ -24,6 +24,7 @@ class Loaded:
 
     path: Path
     bars: int
+    meters: MeterMap
     notes: tuple[Note, ...]
     program: int | None
 
@@ -36,7 +37,8 @@ def read(path: Path) -> Loaded:
         )
     song = read_midi(path)
     programs = {track.program for track in song.tracks if track.notes}
-    return Loaded(path, song.bars, song.notes, programs.pop() if len(programs) == 1 else None)
+    program = programs.pop() if len(programs) == 1 else None
+    return Loaded(path, song.bars, song.meter_map, song.notes, program)
 
 
 class FileLoader:

@@ -221,13 +221,22 @@ def recall(folder: Path, conductor: Conductor) -> None:
             log.warning("journal of %s: passed over %s (%s)", folder, event.get("event"), error)
 
 
+def _take(folder: Path, event: dict[str, Any]) -> Take:
+    path = folder / f"take-{int(event['take']):04d}.json"
+    return described(json.loads(path.read_text(encoding="utf-8")))
+
+
 def _replay(event: dict[str, Any], folder: Path, session: Session, conductor: Conductor) -> None:
     match event.get("event"):
         case "meters":
-            session.meters = MeterMap((bar, Meter(num, den)) for bar, num, den in event["changes"])
+            meters = MeterMap((bar, Meter(num, den)) for bar, num, den in event["changes"])
+            session.meters = meters
+            conductor.clock.set_meters(meters)
         case "track":
             track = session.track(int(event["track"]))
-            for name in ("name", "program", "channel", "preset", "role"):
+            if event["program"] is not None:
+                session.set_program(track, int(event["program"]))
+            for name in ("name", "channel", "preset", "role"):
                 setattr(track, name, event[name])
         case "played":
             track = session.track(int(event["track"]))
@@ -235,12 +244,14 @@ def _replay(event: dict[str, Any], folder: Path, session: Session, conductor: Co
         case "clear":
             session.clear(session.track(int(event["track"])))
         case "take":
-            path = folder / f"take-{int(event['take']):04d}.json"
-            take = described(json.loads(path.read_text(encoding="utf-8")))
-            session.takes[take.number] = take
-            conductor.requests.known_take(take.number)
+            conductor.requests.known_take(int(event["take"]))
         case "placed":
-            session.place(session.takes[int(event["take"])])
+            session.place(_take(folder, event))
+            conductor.requests.closed += 1
+        case "alternative":
+            take = _take(folder, event)
+            session.takes[take.number] = take
+            conductor.requests.closed += 1
         case "keep":
             session.keep(session.takes[int(event["take"])])
         case "discard":
