@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.tools import ROOT, SPREAD, engine, heard, number, one_thread, spread, table, verdict
-from bridge.measure import BAND, CONTEXT_BARS, Rehearsal, Spread, band_bar, triggers
+from bridge.measure import BAND, CONTEXT_BARS, FAST_BPM, Rehearsal, Spread, band_bar, triggers
 from engine import presets
 from engine.models import store
 from engine.models.folder import read_info
@@ -133,7 +133,7 @@ def measure(
     ours: dict[str, list[float]] = {name: [] for name, *_ in MODES}
     late = dict.fromkeys(ours, 0)
     with engine() as client:
-        rehearsal = Rehearsal(client)
+        rehearsal = Rehearsal(client, FAST_BPM)
         rehearsal.play_context()
         for i in range(-2, count):  # the first two are rehearsal
             for name, speculation, settle in MODES:

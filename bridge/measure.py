@@ -25,6 +25,9 @@ BAND = {"strings": STRINGS, "drums": DRUMS, "bass": PROGRAMS["bass"], "piano": P
 
 CONTEXT_BARS = 16
 BPM = 120.0
+FAST_BPM = 240.0
+"""For triggers in a row: twice as hard on the listener, in half the time."""
+
 PATIENCE = 60.0
 """Seconds after which an answer is given up."""
 
@@ -49,6 +52,12 @@ class Spread:
         p50, p95, p99 = np.percentile(array, (50, 95, 99)).tolist()
         return cls(array.size, float(array.min()), p50, p95, p99, float(array.max()))
 
+    def as_rate(self) -> Spread:
+        """One over each: of seconds the rate that 50%, 95%, 99% reach at least."""
+        return Spread(
+            self.n, 1 / self.least, 1 / self.p50, 1 / self.p95, 1 / self.p99, 1 / self.most
+        )
+
 
 @cache
 def _loop() -> dict[str, list[Note]]:
@@ -72,6 +81,17 @@ def band_bar(bar: int) -> dict[str, list[Note]]:
         ]
         for name, notes in _loop().items()
     }
+
+
+def _notes(bar: int, begin: float, end: float) -> list[tuple[str, Note]]:
+    """What begins in a part of a bar, in the order in which it sounds; the piano last."""
+    found = [
+        (name, note)
+        for name, notes in band_bar(bar).items()
+        for note in notes
+        if begin <= note.beat < end
+    ]
+    return sorted(found, key=lambda pair: pair[1].tick)
 
 
 @dataclass(slots=True)
@@ -104,26 +124,37 @@ class Rehearsal:
         client.sync()
 
     def play(self, bar: int, begin: float = 0.0, end: float = 4.0) -> None:
-        """Play what begins from one beat of a bar to before another, on all tracks."""
-        for name, notes in band_bar(bar).items():
-            for n in notes:
-                if begin <= n.beat < end:
-                    self.client.send(
-                        "/sideman/track/note", name, n.pitch, n.velocity, n.bar, n.beat,
-                        n.duration_beats,
-                    )  # fmt: skip
+        """Play what begins from one beat of a bar to before another, on all tracks, at once."""
+        for name, note in _notes(bar, begin, end):
+            self._send(name, note)
         self.client.sync()
+
+    def perform(self, end: float = 4.0) -> None:
+        """Play the next bar in real time, up to a beat; returns with the last note before it."""
+        self.locate(self.bar, 0.0)
+        begun = time.perf_counter()
+        for name, note in _notes(self.bar, 0.0, end):
+            time.sleep(max(0.0, begun + note.beat * 60 / self.bpm - time.perf_counter()))
+            self._send(name, note)
+        self.client.sync()
+        self.bar += 1
+
+    def _send(self, track: str, n: Note) -> None:
+        self.client.send(
+            "/sideman/track/note", track, n.pitch, n.velocity, n.bar, n.beat, n.duration_beats
+        )
 
     def play_context(self, bars: int = CONTEXT_BARS) -> None:
         """Play so many bars, and wait until the model has heard them."""
         for bar in range(self.bar, self.bar + bars):
             self.play(bar)
         self.bar += bars
+        self.locate(self.bar - 1, 3.0, playing=False)
         self.discard(self.trigger("bars", 1))
 
-    def locate(self, bar: int, beat: float) -> None:
-        """The song plays, and is here now."""
-        self.client.send("/sideman/transport", 1, self.bpm, bar, beat, 4, 4)
+    def locate(self, bar: int, beat: float, *, playing: bool = True) -> None:
+        """The song is here now."""
+        self.client.send("/sideman/transport", int(playing), self.bpm, bar, beat, 4, 4)
         self.client.sync()
 
     def trigger(self, *keys: str | int | float, track: str = "piano") -> Answer:
@@ -168,14 +199,13 @@ class Rehearsal:
 
 
 def triggers(rehearsal: Rehearsal, count: int, *, settle: float, bars: int = 4) -> Iterator[Answer]:
-    """Triggers on beat 4 of one bar after another, ``settle`` seconds after what was played last.
+    """Triggers in one bar after another, ``settle`` seconds after the last note that was played.
 
-    Each has heard a bar more than the one before, so that nothing can be made twice.
+    The band plays three beats in real time, each note as it begins; the trigger comes in the
+    fourth. Each has heard a bar more than the one before, so that nothing can be made twice.
     """
     for _ in range(count):
-        rehearsal.locate(rehearsal.bar, 3.0)
-        rehearsal.play(rehearsal.bar, end=3.0)
-        rehearsal.bar += 1
+        rehearsal.perform(end=3.0)
         time.sleep(settle)
         answer = rehearsal.trigger("bars", bars)
         rehearsal.discard(answer)

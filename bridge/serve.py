@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from bridge import bench
 from bridge import config as configs
 from bridge.clock import SongClock
 from bridge.config import ServeOptions
@@ -102,10 +103,23 @@ class Engine:
             self.conductor.parameters[name] = PARAMETERS[name].check(value)
         self._worker = Supervisor(lambda: Line(self._worker_says), self.conductor)
         self.conductor.connect(self._worker)
+        self._know_speed()
         if recalled:
             session_folder.recall(folder, self.conductor)
         self._capabilities = capability_parts(capabilities())
         self._running = True
+
+    def _know_speed(self) -> None:
+        """Begin with what ``sideman bench`` found on this machine, where it was run."""
+        found = bench.stored()
+        if found is None:
+            return
+        speed = self.conductor.requests.speed
+        speed.token_seconds = found.token_seconds
+        speed.bar_tokens = found.bar_tokens
+        speed.token_steps = found.token_seconds / found.step_seconds
+        if not found.thinks_ahead:
+            self.conductor.parameters.setdefault("speculation", False)
 
     @property
     def port(self) -> int:

@@ -17,10 +17,12 @@ class Speed:
 
     token_seconds: float = 0.001
     bar_tokens: float = 48.0
+    token_steps: float = 1.6
+    """A token's time in steps of the model, by what ``sideman bench`` found on this machine."""
 
     def stepped(self, step_seconds: float) -> None:
         """A freshly loaded model measured its step: a first guess until takes have been made."""
-        self.token_seconds = step_seconds * 1.6
+        self.token_seconds = step_seconds * self.token_steps
 
     def made(self, tokens: int, seconds: float, bars: int, sequences: int) -> None:
         """A request was made: ``tokens`` over ``sequences`` takes of ``bars`` bars."""

@@ -1,0 +1,42 @@
+#!/bin/sh
+# What only a machine with an NVIDIA GPU can say: that the CUDA step computes what the others do,
+# and how fast it is. Tables go into the folder that is named.
+#
+#   bench/gpu.sh FOLDER        PYTHON=/path/to/python for another than .venv's
+#
+# Exit status 1 where there is no GPU, or where anything is wrong.
+set -eu
+
+[ $# -eq 1 ] || { echo "usage: bench/gpu.sh FOLDER" >&2; exit 2; }
+mkdir -p "$1"
+folder=$(cd "$1" && pwd)
+cd "$(dirname "$0")/.."
+python=${PYTHON:-.venv/bin/python}
+
+"$python" - <<'PROBE' || exit 1
+import sys
+try:
+    import torch
+except ImportError:
+    sys.exit("error: no torch here; make setup-all first")
+if not torch.cuda.is_available():
+    sys.exit(f"error: no GPU that torch {torch.__version__} can use; nothing was measured")
+PROBE
+
+{
+    echo "# $(date -u +%Y-%m-%d), $("$python" -c 'import torch; print(torch.cuda.get_device_name())')"
+    echo
+    "$python" -c 'import torch; print("torch", torch.__version__, "CUDA", torch.version.cuda)'
+    command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=driver_version,clocks.max.sm,power.limit --format=csv
+} > "$folder/machine.md"
+
+echo "== parity: the CUDA step against the others" >&2
+"$python" -m pytest -q tests/engine/models/rwkv -k "cuda or gpu or torch" \
+    -p no:cacheprovider > "$folder/parity.txt" 2>&1 \
+    || { tail -n 30 "$folder/parity.txt" >&2; echo "error: the CUDA step is wrong" >&2; exit 1; }
+tail -n 1 "$folder/parity.txt" >&2
+
+echo "== speed" >&2
+"$python" bench/decode.py --device cuda | tee "$folder/decode-cuda.md"
+"$python" bench/decode.py | tee "$folder/decode-cpu.md"
+echo "tables are in $folder" >&2
