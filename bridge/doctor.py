@@ -73,6 +73,13 @@ def _osc(name: str, config: Config) -> Iterator[Check]:
             )
 
 
+MIDI_REMEDIES = {
+    "alsa": "load the kernel module snd-seq (modprobe snd-seq), or serve with --no-midi",
+    "jack": "start a JACK or PipeWire server where its ports are wanted",
+}
+"""What to do where a MIDI system is not available."""
+
+
 def _midi(name: str, _: Config) -> Iterator[Check]:
     from bridge.midi_systems import systems
 
@@ -83,7 +90,9 @@ def _midi(name: str, _: Config) -> Iterator[Check]:
         return
     for system in found:
         if system.problem:
-            yield Check(f"{name} {system.name}", Status.WARN, f"not available: {system.problem}")
+            remedy = MIDI_REMEDIES.get(system.name, "serve with --no-midi")
+            text = f"not available: {system.problem}"
+            yield Check(f"{name} {system.name}", Status.WARN, text, remedy)
         else:
             ports = f"{len(system.inputs)} inputs, {len(system.outputs)} outputs"
             yield Check(f"{name} {system.name}", Status.OK, ports)

@@ -5,12 +5,22 @@ from __future__ import annotations
 import signal
 
 import psutil
+import pytest
 
 from tests.e2e.client import Answer, Client
 from tests.e2e.engine import Engine
-from tests.e2e.music import Music
+from tests.e2e.music import Music, own_phrase, play
 
 KILLS = 20
+
+
+@pytest.fixture(scope="module")
+def phrase(engine: Engine) -> Music:
+    """Little music: each new worker has to hear it all again."""
+    music = own_phrase(4)
+    with Client(engine) as client:
+        play(client, music)
+    return music
 
 
 def end(client: Client, answer: Answer) -> Answer:
