@@ -188,7 +188,7 @@ def report(
             slower.setdefault("kept" if job == "state kept" else "fed", []).append(ratio[1])
             rows.append([f"{peer.about}; {job}", *spread(seconds), *map(number, ratio)])
     print("First note after the trigger, ms\n")
-    print(table(["who", *SPREAD, "p50 / ours off", "p50 / ours on"], rows), "\n")
+    print(table(["who", *SPREAD, "p50 / ours off", "p50 / ours on"], rows) + "\n")
     for line in missing:
         print(f"- {line}")
     print(f"- late: {', '.join(f'{count} with {name}' for name, count in late.items())}")

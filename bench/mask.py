@@ -106,7 +106,7 @@ def main() -> None:
     model, _ = shipped()
     print(f"Microseconds a token, one sequence, {model.runtime} {model.precision}\n")
     heads = ["take", "tokens", "model", "mask", "sampling", "mask's share", "sampling's"]
-    print(table(heads, rows), "\n")
+    print(table(heads, rows) + "\n")
     verdict(f"the mask costs less than {MOST:.0%} of a decoding step", worst < MOST)
 
 

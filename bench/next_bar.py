@@ -87,7 +87,7 @@ def main() -> None:
     ]
     notes = sum(len(answer.notes) for answer in answers)
     print(f"{a.requests} requests in a row at {BPM:g} BPM, {notes} notes, ms\n")
-    print(table(["time", *SPREAD], rows), "\n")
+    print(table(["time", *SPREAD], rows) + "\n")
     print(f"- said to be late: {said}; with a note after its moment: {heard}")
     verdict(f"0 of {a.requests} late", not said and not heard)
 

@@ -124,11 +124,11 @@ def report(kinds: dict[str, Starts]) -> None:
         for moment, text in moments.items()
     ]
     print("`sideman serve`, ms from its start\n")
-    print(table(["start", *SPREAD], rows), "\n")
+    print(table(["start", *SPREAD], rows) + "\n")
     warm = kinds["warm"]
     rows = [[name, *spread(values, 1.0)] for name, values in (("PSS", warm.pss), ("RSS", warm.rss))]
     print("Memory of all its processes after a take of 4 variations, MiB\n")
-    print(table(["memory", *SPREAD], rows), "\n")
+    print(table(["memory", *SPREAD], rows) + "\n")
     pong = Spread.of(warm.pong)
     memory = Spread.of(warm.pss or warm.rss)
     verdict(

@@ -100,7 +100,7 @@ def main() -> None:
         for count, s in answered.items()
     ]
     print(f"Variations of a take of {BARS} bars, ms a request\n")
-    print(table(["variations", *SPREAD, "p50 / one"], rows), "\n")
+    print(table(["variations", *SPREAD, "p50 / one"], rows) + "\n")
     verdict(
         f"the maker writes 8 at {MOST} times one at most", ratio(made[8][0], made[1][0]) <= MOST
     )
