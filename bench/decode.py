@@ -1,11 +1,12 @@
 """Tokens per second of every runtime on the same weights, beside what memory allows.
 
-    python bench/decode.py --rounds 300
+    python bench/decode.py --rounds 100
     python bench/decode.py --model FOLDER
 
-All take turns in one process, on one thread, step by step, so that a busy machine is equally busy
-for each; by default the clock counts only the time that the thread has the processor. The bound is the time in which numpy reads an array of as many bytes as a step's weights
-have, in the same rounds: no step that reads its weights once can be faster. Without ``--model`` the
+All take turns in one process, on one thread, some steps at a time, so that a busy machine is as
+busy for each; by default the clock counts only the time for which the thread has the processor.
+The bound is the time in which numpy reads an array of as many bytes as a step's weights have, in
+the same rounds: no step that reads its weights once can be much faster. Without ``--model`` the
 weights are random, of two sizes; speed does not depend on them.
 """
 
@@ -175,7 +176,7 @@ def report(title: str, seconds: dict[str, list[float]], size: dict[str, int]) ->
         rows.append(columns)
     print(f"\n{title}\n")
     heads = ("µs a step", "n", "min", "p50", "p95", "p99", "max")
-    print(table([*heads, "tokens/s", "x package", "of the bound"], rows), "\n")
+    print(table([*heads, "tokens/s", "x package", "of the bound"], rows) + "\n")
     for precision, bytes_ in size.items():
         one, bound = p50[f"numba {precision}"], p50[f"bound {precision}"]
         rate = bytes_ / bound / 1e9
@@ -201,7 +202,7 @@ def models(chosen: Path | None, scratch: Path) -> Iterator[tuple[str, Path]]:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--clock", choices=CLOCKS, default="cpu")
     a = parser.parse_args()

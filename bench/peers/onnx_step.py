@@ -6,6 +6,7 @@ Needs torch, onnx and onnxruntime.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,36 +28,36 @@ class Step(nn.Module):
     def __init__(self, weights: Mapping[str, NDArray[np.float32]], sizes: Sizes) -> None:
         super().__init__()
         self.sizes = sizes
-        self.table: dict[str, Tensor] = {}
+        # Buffers, so that they are initialisers in the graph: others are not made integers of.
         for name, array in weights.items():
             tensor = torch.from_numpy(array)
             matrix = tensor.ndim == 2 and name.endswith("weight") and name != "emb.weight"
-            self.table[name] = tensor.T.contiguous() if matrix else tensor
+            self.register_buffer(_flat(name), tensor.T.contiguous() if matrix else tensor)
+        self.names = list(weights)
 
     def forward(self, token: Tensor, shift: Tensor, wkv: Tensor) -> tuple[Tensor, ...]:
         """``token`` [1], ``shift`` [2 L, C], ``wkv`` [L, H, N, N]."""
-        z, s = self.table, self.sizes
-        x = self._norm(z["emb.weight"][token], "blocks.0.ln0")
+        z, s = {name: self.get_buffer(_flat(name)) for name in self.names}, self.sizes
+        x = self._norm(z, z["emb.weight"][token], "blocks.0.ln0")
         first: Tensor | None = None
         shifts, states = [], []
         for layer in range(s.layers):
             block = f"blocks.{layer}."
             att = {k.removeprefix(block + "att."): v for k, v in z.items() if k.startswith(block)}
-            now = self._norm(x, block + "ln1")
+            now = self._norm(z, x, block + "ln1")
             mixed, state, first = self._time(att, now, shift[2 * layer], wkv[layer], first)
             x = x + mixed
-            between = self._norm(x, block + "ln2")
+            between = self._norm(z, x, block + "ln2")
             k = between + (shift[2 * layer + 1] - between) * z[block + "ffn.x_k"]
             k = torch.relu(k @ z[block + "ffn.key.weight"]).square()
             x = x + k @ z[block + "ffn.value.weight"]
             shifts += [now, between]
             states.append(state)
-        logits = self._norm(x, "ln_out") @ z["head.weight"]
+        logits = self._norm(z, x, "ln_out") @ z["head.weight"]
         return logits, torch.cat(shifts), torch.stack(states)
 
-    def _norm(self, x: Tensor, name: str) -> Tensor:
-        weight, bias = self.table[name + ".weight"], self.table[name + ".bias"]
-        return F.layer_norm(x, (self.sizes.embed,), weight, bias)
+    def _norm(self, z: Mapping[str, Tensor], x: Tensor, name: str) -> Tensor:
+        return F.layer_norm(x, (self.sizes.embed,), z[name + ".weight"], z[name + ".bias"])
 
     def _time(
         self, z: Mapping[str, Tensor], x: Tensor, last: Tensor, state: Tensor, first: Tensor | None
@@ -87,6 +88,11 @@ class Step(nn.Module):
         return (y * g) @ z["output.weight"], state, first
 
 
+def _flat(name: str) -> str:
+    """Buffers have no dots in their names."""
+    return name.replace(".", "/")
+
+
 def onnx_steps(
     weights: Mapping[str, NDArray[np.float32]], sizes: Sizes, folder: Path
 ) -> dict[str, Callable[[int], NDArray[np.float32]]]:
@@ -104,6 +110,7 @@ def onnx_steps(
             Step(weights, sizes), empty, str(plain), input_names=names[0], output_names=names[1],
             dynamo=False,
         )  # fmt: skip
+    logging.getLogger().setLevel(logging.ERROR)  # advises other kinds of models
     quantize_dynamic(plain, small, weight_type=QuantType.QInt8)
     return {"float32": _stepper(plain, empty), "int8": _stepper(small, empty)}
 

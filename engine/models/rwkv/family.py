@@ -60,6 +60,11 @@ class RwkvModel:
         """``numpy`` or ``numba``."""
         return self._kernel.runtime
 
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of weights that a step reads."""
+        return self._kernel.nbytes
+
     def open(self, batch: int = 1) -> RwkvStream:
         """A stream of ``batch`` sequences at their beginning."""
         return RwkvStream(self.sizes, lambda: self._kernel, batch)

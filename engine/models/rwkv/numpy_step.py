@@ -26,6 +26,7 @@ class NumpyKernel:
     precision = "float32"
 
     def __init__(self, weights: Packed, sizes: Sizes) -> None:
+        self.nbytes = weights.nbytes - weights.embed.nbytes
         self._weights = weights
         self._sizes = sizes
         self._splits = np.cumsum(ranks(sizes))[:-1]

@@ -68,6 +68,8 @@ class Kernel(Protocol):
     """What computes, as `Model.runtime` says it."""
     precision: str
     """How the weights are held, as `Model.precision` says it."""
+    nbytes: int
+    """Bytes of weights that a step reads."""
 
     def step(self, state: State, tokens: NDArray[np.int32]) -> None:
         """Advance each sequence by its token ``[B]`` and write its logits."""
