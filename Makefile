@@ -54,7 +54,7 @@ lint: setup-all
 	$(BIN)/lint-imports --no-cache
 
 bench: setup-all
-	MIDIGPT_PYTHON="$(MIDIGPT_PYTHON)" $(BIN)/python bench/report.py
+	$(BIN)/python bench/report.py
 
 # MIDI ports on Linux need ALSA's library, and the better of the two synthesisers is FluidSynth.
 # Neither is a must: without them the engine speaks OSC and plays through its other synthesiser.

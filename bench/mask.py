@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -45,7 +45,7 @@ class Stopwatch:
     """Adds up what the calls of each part take."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self._own = 0.0
         for _ in range(10_000):
             self.time("clock", bool)

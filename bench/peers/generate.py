@@ -22,7 +22,7 @@ from bench.peers import Jobs, serve
 
 def build(kind: str, sizes: dict[str, int], positions: int) -> PreTrainedModel:
     """A model with layers and width of ``sizes``, and a feed-forward that makes it as large."""
-    common = {"vocab_size": sizes["vocab"], "bos_token_id": 0, "eos_token_id": None}
+    common: dict[str, Any] = {"vocab_size": sizes["vocab"], "bos_token_id": 0, "eos_token_id": None}
     width, layers, heads = sizes["embed"], sizes["layers"], sizes["embed"] // sizes["head"]
     if kind == "gpt2":
         return GPT2LMHeadModel(
@@ -43,7 +43,7 @@ def prepare(task: dict[str, Any]) -> tuple[str, Jobs]:
     torch.manual_seed(0)
     context = torch.tensor([task["context"]])
     length = context.shape[1]
-    model = build(task["kind"], task["sizes"], length + 64).eval()
+    model = build(task["kind"], task["sizes"], length + 64).train(mode=False)
     settings = {
         "max_new_tokens": task["tokens"],
         "min_new_tokens": task["tokens"],
