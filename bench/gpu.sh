@@ -27,16 +27,18 @@ PROBE
     echo "# $(date -u +%Y-%m-%d), $("$python" -c 'import torch; print(torch.cuda.get_device_name())')"
     echo
     "$python" -c 'import torch; print("torch", torch.__version__, "CUDA", torch.version.cuda)'
-    command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=driver_version,clocks.max.sm,power.limit --format=csv
+    if command -v nvidia-smi >/dev/null; then
+        nvidia-smi --query-gpu=driver_version,clocks.max.sm,power.limit --format=csv
+    fi
 } > "$folder/machine.md"
 
-echo "== parity: the CUDA step against the others" >&2
-"$python" -m pytest -q tests/engine/models/rwkv -k "cuda or gpu or torch" \
-    -p no:cacheprovider > "$folder/parity.txt" 2>&1 \
-    || { tail -n 30 "$folder/parity.txt" >&2; echo "error: the CUDA step is wrong" >&2; exit 1; }
-tail -n 1 "$folder/parity.txt" >&2
+echo "== parity: the tests that need CUDA" >&2
+"$python" -m pytest -q -rs tests/engine/models/rwkv -k cuda > "$folder/tests.txt" 2>&1 \
+    || { tail -n 30 "$folder/tests.txt" >&2; echo "error: a CUDA test failed" >&2; exit 1; }
+tail -n 1 "$folder/tests.txt" >&2
 
-echo "== speed" >&2
-"$python" bench/decode.py --device cuda | tee "$folder/decode-cuda.md"
-"$python" bench/decode.py | tee "$folder/decode-cpu.md"
+echo "== parity and speed of the step" >&2
+"$python" bench/torch_step.py --device cuda > "$folder/step.md" \
+    || { cat "$folder/step.md" >&2; echo "error: the CUDA step is wrong" >&2; exit 1; }
+cat "$folder/step.md"
 echo "tables are in $folder" >&2
