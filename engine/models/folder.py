@@ -163,9 +163,7 @@ def read_weights(
     }
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
-            raise bad_file(
-                path, f"{name} has numbers that are not finite: its training failed"
-            )
+            raise bad_file(path, f"{name} has numbers that are not finite: its training failed")
     return tensors
 
 

@@ -24,6 +24,9 @@ MOST = 4 if WIDTH == 8 else 8
 
 INT16_MAX, INT32_MAX = 32767, 2147483647
 
+LEAST_BITS = np.float32(1e-30).view(np.int32)
+"""A largest activation below 1e-30 counts as that, so that its inverse is finite."""
+
 
 def activations(weights, rows, width):
     """Zeros ``[rows, width]`` of the dtype that ``weights`` meet."""
@@ -58,7 +61,7 @@ def _activate(x, out):
     def quantise(x, out):
         top = np.float32(min(INT16_MAX, INT32_MAX // (INT8_MAX * x.shape[0])))
         # Floats above 0 are ordered as their bits are, and a largest integer vectorises.
-        bits, most_bits = x.view(np.int32), np.int32(1 << 23)
+        bits, most_bits = x.view(np.int32), LEAST_BITS
         for j in range(x.shape[0]):
             most_bits = max(most_bits, np.int32(bits[j] & INT32_MAX))
         most = np.int32(most_bits).view(np.float32)
