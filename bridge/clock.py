@@ -20,7 +20,7 @@ class SongClock:
 
     def __init__(self, bpm: float = 120.0, meters: MeterMap | None = None) -> None:
         self._meters = meters or MeterMap()
-        self._bpm = bpm
+        self._set_bpm(bpm)
         self._playing = False
         self._anchor_seconds = Fraction(0)
         self._anchor_tick = Fraction(0)
@@ -40,16 +40,18 @@ class SongClock:
         """Which meter holds where, as far as the source has said."""
         return self._meters
 
-    @property
-    def _ticks_per_second(self) -> Fraction:
-        return Fraction(self._bpm) * TICKS_PER_BEAT / 60
+    def _set_bpm(self, bpm: float) -> None:
+        self._bpm = bpm
+        # Kept, since fractions are slow and every message asks where the song is.
+        self._ticks_per_second = Fraction(bpm) * TICKS_PER_BEAT / 60
 
     def locate(
         self, now: float, *, playing: bool, bpm: float, position: Position, meter: Meter
     ) -> None:
         """The source says where the song is at ``now``, how fast it goes, and in which meter."""
         self._meters = self._meters.with_change(position.bar, meter)
-        self._bpm = bpm
+        if bpm != self._bpm:
+            self._set_bpm(bpm)
         self._playing = playing
         self._anchor_seconds = Fraction(now)
         self._anchor_tick = Fraction(self._meters.absolute(position))
@@ -58,7 +60,7 @@ class SongClock:
         """Go on from where the song is, at another tempo."""
         self._anchor_tick = self._exact(now)
         self._anchor_seconds = Fraction(now)
-        self._bpm = bpm
+        self._set_bpm(bpm)
 
     def set_playing(self, now: float, playing: bool) -> None:
         """Start or stop where the song is."""
@@ -93,4 +95,4 @@ class SongClock:
 
     def bar_seconds(self, bar: int) -> float:
         """How long a bar lasts at the present tempo."""
-        return float(self._meters.at(bar).ticks / self._ticks_per_second)
+        return self._meters.at(bar).ticks * 60 / (self._bpm * TICKS_PER_BEAT)
