@@ -34,6 +34,8 @@ $(VENV)/.setup: pyproject.toml | $(BIN)/python
 	$(PIP) install --no-deps $(SYNTH)
 	@$(BIN)/python -m bridge.files.soundfont --fetch || \
 	  echo "note: no SoundFont; sideman doctor says what to do. MIDI and OSC work without one."
+	@$(BIN)/python -m engine.models.rwkv.compile $(wildcard presets/models/*) || \
+	  echo "note: the model's step could not be compiled beforehand; the first start does it."
 	@touch $@
 
 # torch first, and by itself: what comes after must take the torch that is there.
