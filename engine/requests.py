@@ -161,7 +161,6 @@ class Requests:
         take = new_take(self._take, request.brief, request.place, variation)
         take.bar -= request.lead_bars
         take.bars += request.lead_bars
-        take.model_hash = self.model_hash(take.model)
         return take
 
     def model_failed(self, failed: wire.Failed) -> None:
@@ -342,6 +341,7 @@ class Requests:
             return
         request.started = True
         for take in request.takes:
+            take.model_hash = self.model_hash(take.model)  # known only once it is loaded
             take.timing |= {"fed": message.fed, "speculated": message.speculated}
 
     def notes(self, message: wire.Made, now: float) -> None:

@@ -17,6 +17,7 @@ import mido
 import pytest
 
 from bridge.files.midi_file import MidiSong, write_midi
+from tests.e2e.client import Client
 from tests.e2e.engine import REPOSITORY, Engine
 from tests.e2e.music import held_out, own_phrase
 
@@ -236,4 +237,28 @@ def test_a_second_engine_on_the_same_port_leaves_the_first_alone(run: Run, home:
         assert str(engine.process.pid) in line
         assert engine.stop(signal.SIGINT) == 0
     finally:
+        engine.kill()
+
+
+def test_listen_prints_what_an_engine_sends(run: Run, home: Path) -> None:
+    engine = Engine(home)
+    watcher = subprocess.Popen(
+        [sys.executable, "-m", "bridge.cli", "listen", "--osc-port", str(engine.port), "--json"],
+        cwd=REPOSITORY, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        with Client(engine) as client:
+            while client.status()["clients"] == 0:  # until it has said hello
+                client.sync()
+            assert client.request("continue", 1, preset="drums", bars=1).code == "done"
+        seen: list[str] = []
+        assert watcher.stdout is not None
+        while "/sideman/done" not in seen:
+            seen.append(json.loads(watcher.stdout.readline())["address"])
+        assert seen[:2] == ["/sideman/accepted", "/sideman/clip/open"]
+        watcher.send_signal(signal.SIGINT)
+        assert watcher.wait(10) == 0
+    finally:
+        watcher.kill()
+        watcher.wait()
         engine.kill()
