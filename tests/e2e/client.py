@@ -252,6 +252,13 @@ class Client:
             assert time.monotonic() < deadline, f"the engine is still {state}; {said}"
             time.sleep(0.01)
 
+    def rest(self) -> None:
+        """Wait until nobody's request is under way."""
+        deadline = time.monotonic() + self.patience
+        while (status := self.status())["queued"] or status["generating"]:
+            assert time.monotonic() < deadline, status
+            time.sleep(0.01)
+
     def stand(self, bar: int, beat: float = 0.0, *, bpm: float = 120.0, num: int = 4) -> None:
         """The transport stands still there."""
         self.send("/sideman/transport", 0, bpm, bar, beat, num, 4)

@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -204,3 +205,26 @@ def test_a_connection_that_sends_rubbish_harms_no_other(engine: Engine, client: 
     client.sync()
     wire.close()
     client.sync()
+
+
+def test_a_client_that_leaves_takes_nothing_with_it(engine: Engine, client: Client) -> None:
+    before = int(client.status()["takes"])
+    for tcp in (True, False):
+        with Client(engine, tcp=tcp) as leaver:
+            leaver.start("continue", 12, preset="drums", bars=8, at=60, seed=1)
+            leaver.sync()
+    client.until("ready")
+    assert client.status()["takes"] == before + 2
+    client.ask("/sideman/undo", 12)
+    client.ask("/sideman/undo", 12)
+
+
+def test_from_the_ready_line_on_requests_are_taken(home: Path) -> None:
+    engine = Engine(home)
+    try:
+        with Client(engine) as client:
+            answer = client.request("continue", 1, preset="drums", bars=1, seed=1)
+            assert answer.code == "done" and answer.notes
+        assert engine.stop() == 0
+    finally:
+        engine.kill()

@@ -121,7 +121,7 @@ def test_cancel_ends_a_request_between_two_notes(client: Client) -> None:
     assert (fail.code, fail.address) == ("cancelled", "/sideman/continue")
     assert done.args[1] == answer.req and done.at - at < 1.0
     client.news()
-    client.until("ready")
+    client.rest()
     assert client.news() == []  # no note comes after the end
     assert client.status() == before
 

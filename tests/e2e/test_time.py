@@ -79,6 +79,21 @@ def test_loop_plays_the_last_bars_until_then(client: Client, phrase: Music) -> N
     assert any(note.bar == 17 for note in answer.notes)
 
 
+@pytest.mark.parametrize("milliseconds", [400, 50, 20, 10, 5, 1])
+def test_just_before_a_bar_line_it_is_met_or_said_to_be_missed(
+    client: Client, milliseconds: int
+) -> None:
+    before = int(client.status()["late"])
+    client.roll(15, 4.0 - milliseconds / 500.0)
+    answer = client.request("continue", TRACK, bars=1, seed=1)
+    assert client.status()["late"] == before + len(answer.lates)
+    if answer.lates:
+        assert answer.clip.bar > 16 and {late.args[2] for late in answer.lates} == {"move"}
+    else:
+        assert answer.clip.bar in (16, 17)  # the message itself may have come behind the line
+        assert answer.clip.bar == answer.bar
+
+
 def test_a_long_note_that_is_looped_ends_with_its_take(client: Client) -> None:
     client.send("/sideman/track/note", TRACK, 50, 90, 15, 0.0, 4000.0)
     client.roll(16, 1.0, bpm=BPM)
