@@ -213,7 +213,7 @@ def test_a_client_that_leaves_takes_nothing_with_it(engine: Engine, client: Clie
         with Client(engine, tcp=tcp) as leaver:
             leaver.start("continue", 12, preset="drums", bars=8, at=60, seed=1)
             leaver.sync()
-    client.until("ready")
+    client.rest()
     assert client.status()["takes"] == before + 2
     client.ask("/sideman/undo", 12)
     client.ask("/sideman/undo", 12)
