@@ -53,7 +53,10 @@ def digest(context: Iterable[list[int]]) -> str:
 
 
 class Listener:
-    """The state of one model on one session. ``memory`` bounds its snapshots, in bytes."""
+    """The state of one model on one session.
+
+    ``memory`` bounds its snapshots, in bytes; two are kept in any case.
+    """
 
     def __init__(
         self,
@@ -75,6 +78,8 @@ class Listener:
         self._meters: dict[int, Meter] = {}
         self._at = 0
         """Running hash of what the stream has been fed."""
+        self._kept = 0
+        """That of the whole present context, whose snapshot is not given up."""
 
     @property
     def stream(self) -> Stream:
@@ -143,7 +148,9 @@ class Listener:
         end = self.end
         if self.approach(end, limit):
             return True
-        # Nothing to do for now: prepare the context that will hold once the window moves on.
+        # Nothing to do for now: prepare the context that will hold once the window moves on,
+        # without letting go of the present one, or neither would ever be finished.
+        self._kept = self._at
         ahead = (end // WINDOW_BARS + 1) * WINDOW_BARS
         return self._approach(self.context(ahead), limit) > 0
 
@@ -196,6 +203,6 @@ class Listener:
         snapshot = self._stream.snapshot()
         self._snapshots[running] = snapshot
         self._used += snapshot.nbytes
-        while self._used > self._memory and len(self._snapshots) > 1:
-            _, oldest = self._snapshots.popitem(last=False)
-            self._used -= oldest.nbytes
+        while self._used > self._memory and len(self._snapshots) > 2:
+            oldest = next(key for key in self._snapshots if key != self._kept)
+            self._used -= self._snapshots.pop(oldest).nbytes

@@ -16,7 +16,16 @@ from engine import presets
 from engine.conductor import Conductor
 from engine.errors import Code, SidemanError
 from engine.messages import Reply, Scalar, parse, parse_reply
-from engine.messages.replies import Accepted, ClipClose, ClipNote, ClipOpen, Done, Fail, Late
+from engine.messages.replies import (
+    Accepted,
+    ClipClose,
+    ClipNote,
+    ClipOpen,
+    Done,
+    Fail,
+    Late,
+    StatusReply,
+)
 from engine.messages.table import request_number
 from engine.music import MeterMap, Note
 from engine.presets import Preset
@@ -256,6 +265,9 @@ class Band:
         self.worker.receive(line, None, self.now)
 
     # Out
+
+    def status(self) -> StatusReply:
+        return self.conductor.status()
 
     def replies(self, kind: type[R] | None = None, client: int = 1) -> list[R]:
         """All replies to a client, or those of one kind."""

@@ -46,9 +46,13 @@ def make_tiny_model(folder: Path, seed: int = 1, *, layers: int = 2, embed: int 
 
 
 def _weights(name: str, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
-    if name.endswith("ln_x.weight") or (".ln" in name or name.startswith("ln")) and name.endswith(
-        "weight"
-    ):
+    if name.endswith("weight") and (name.startswith("ln") or ".ln" in name):
         return np.ones(shape, dtype=np.float32)
     scale = 1.0 / np.sqrt(shape[-1]) if len(shape) > 1 else 0.1
-    return (random.standard_normal(shape) * scale).astype(np.float32)
+    values = random.standard_normal(shape) * scale
+    # A model with a memory and opinions: another past makes another take.
+    if name.endswith("att.w0"):
+        values -= 4.0
+    if name == "head.weight":
+        values *= 4.0
+    return values.astype(np.float32)
