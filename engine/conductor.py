@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from engine import __version__, presets
-from engine.brief import Brief, Place, has_context, settle, variation_source, wish_for
+from engine.asking import Asking
 from engine.errors import Code, SidemanError
+from engine.hands import Hands
 from engine.messages import commands as c
 from engine.messages.parameters import PARAMETERS
 from engine.messages.replies import (
@@ -36,17 +37,13 @@ from engine.ports import LoadedFile, Loader, Outbox, Store
 from engine.presets import Preset
 from engine.requests import Requests
 from engine.session import Session, Track
-from engine.timing import Clock, Target, next_bar, next_sixteenth
+from engine.shelf import Shelf
+from engine.teller import Teller
+from engine.timing import Clock, next_bar
 from engine.worker import wire
 from engine.worker.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
-
-TELL_EVERY = 0.004
-"""Seconds in which changes are gathered before the worker hears of them."""
-
-TELL_NOTE = 20e-6
-"""Seconds more for each note that was told: the worker reads them between two tokens."""
 
 KEEP_EVERY = 1.0
 """Seconds after which what was played is written to the journal."""
@@ -88,23 +85,17 @@ class Conductor:
         self.session = Session()
         self.clock = clock
         self.parameters: dict[str, Any] = {}
+        self.shelf = Shelf(preset, device, load_preset, find_model)
         self._outbox = outbox
         self._store = store
         self._loader = loader
-        self._preset = preset
-        self._load_preset = load_preset
-        self._find_model = find_model
-        self._device = device
-        self._random_seed = random_seed
-        self._seeds: dict[int, int] = {}
-        self._last_ask: dict[int, c.Ask] = {}
-        self._tell_at: float | None = None
-        self._told = 0
+        self._hands = Hands(clock)
+        self._asking = Asking(
+            self.session, clock, self._hands, self.shelf, self.parameters, random_seed
+        )
         self._keep_at: float | None = None
         self._played: set[tuple[int, int]] = set()
         self._bar = 0
-        self._broken: dict[str, str] = {}
-        """Models that could not be loaded, and why."""
         self._waiting: dict[int, list[tuple[c.Command, float]]] = {}
         """Commands of clients for whom a file is being read: they take effect after it."""
         self.panic: Callable[[], None] = lambda: None
@@ -112,12 +103,14 @@ class Conductor:
     def connect(self, worker: Supervisor) -> None:
         """The worker that makes the music; called once, before anything else."""
         self._worker = worker
+        self.shelf.connect(worker)
+        self._teller = Teller(self.session, self.clock, worker)
         self.requests = Requests(self.session, self.clock, self._outbox, self._store, worker)
-        self.requests.model_hash = self._model_hash
+        self.requests.model_hash = self.shelf.hash_of
 
     def start(self, now: float) -> None:
         """Load the preset's model."""
-        self._ensure_model(self._preset.model, now)
+        self.shelf.ensure(self.shelf.preset.model, now)
 
     # Commands
 
@@ -181,10 +174,10 @@ class Conductor:
                 self._choose_preset(name, when)
                 values = (name,)
             case c.ModelLoad(name):
-                self._ensure_model(name, when)
+                self.shelf.ensure(name, when)
                 values = (name,)
             case c.ModelUnload(name):
-                self._unload(name)
+                self.shelf.unload(name)
                 values = (name,)
             case c.Adapter(name):
                 raise SidemanError(
@@ -194,7 +187,7 @@ class Conductor:
                 raise SidemanError(
                     Code.NOT_ALLOWED, "no MIDI input is open, so there is nothing to learn from"
                 )
-        self._changed(when)
+        self._teller.changed(when)
         address = command.address
         self._share(client, Done(address, values))
 
@@ -223,7 +216,7 @@ class Conductor:
             self._outbox.changed("tempo", self.clock.bpm)
         if former[1] != self.clock.playing:
             self._outbox.changed("playing", int(self.clock.playing))
-        self._changed(when)
+        self._teller.changed(when)
 
     def _here(self, now: float) -> Position:
         return self.clock.meters.locate(self.clock.tick(now))
@@ -243,17 +236,18 @@ class Conductor:
 
     def _on(self, command: c.TrackOn, when: float) -> None:
         track = self.session.track(command.track)
-        if command.velocity == 0:
-            self._release(track, command.pitch, when)
-        else:
-            self._release(track, command.pitch, when)
-            self.session.press(track, command.pitch, command.velocity, self.clock.tick(when))
+        self._release(track, command.pitch, when)
+        if command.velocity > 0:
+            onset = self._hands.tick(when)
+            self.session.press(track, command.pitch, command.velocity, onset)
 
     def _off(self, command: c.TrackOff, when: float) -> None:
         self._release(self.session.track(command.track), command.pitch, when)
 
     def _release(self, track: Track, pitch: int, when: float) -> None:
-        note = self.session.release(track, pitch, self.clock.tick(when))
+        if pitch not in track.held:
+            return
+        note = self.session.release(track, pitch, self._hands.tick(when))
         if note is not None:
             self._was_played(track, note.bar, when)
 
@@ -261,7 +255,7 @@ class Conductor:
         self._played.add((track.number, bar))
         if self._keep_at is None:
             self._keep_at = when + KEEP_EVERY
-        self._changed(when)
+        self._teller.changed(when)
 
     def _track_set(self, command: c.TrackSet, client: int, when: float) -> None:
         track = self.session.track(command.track)
@@ -273,14 +267,13 @@ class Conductor:
                 if value or track.program == DRUMS:
                     self.session.set_program(track, DRUMS if value else 0)
             case "preset":
-                self._load_preset(value)
-                track.preset = value
+                track.preset = self.shelf.named(value).name
             case "name":
                 self.session.rename(track, value)
             case "channel" | "role":
                 setattr(track, key, value)
         self._store.write(track_event(track))
-        self._changed(when)
+        self._teller.changed(when)
 
     def _track_load(self, command: c.TrackLoad, client: int, when: float) -> None:
         track = self.session.track(command.track)
@@ -335,76 +328,12 @@ class Conductor:
         if self.requests.repeated(client, ask.req):
             return
         track = self.session.track(ask.track)
-        seed = self._seed(track)
-        brief, place = self._understand(ask, track, seed, when)
-        self._ensure_model(brief.preset.model, when)
-        self._tell(when, with_held=True)
+        brief, place = self._asking.understand(ask, track, when)
+        self.shelf.ensure(brief.preset.model, when)
+        self._teller.tell(held_until=self._hands.tick(when) if self.session.is_held() else None)
         self.requests.accept(client, ask, brief, place, when)
-        if ask.keys.seed is None:
-            self._seeds.pop(track.number, None)
-        # What will probably be asked next: the same, from wherever the song is then.
-        at = None if isinstance(ask.keys.at, int) else ask.keys.at
-        self._last_ask[track.number] = replace(ask, keys=replace(ask.keys, seed=None, at=at))
-        self.session.last_track = track.number
-        self._tell_at = when + TELL_EVERY
-
-    def _understand(
-        self, ask: c.Ask, track: Track, seed: int, when: float
-    ) -> tuple[Brief, Place]:
-        """A request with every default settled, and its place in the song."""
-        named = ask.keys.preset or track.preset
-        preset = self._load_preset(named) if named else self._preset
-        if ask.verb == "audio" or preset.kind == "audio":
-            raise SidemanError(
-                Code.UNKNOWN_MODEL, "no audio model is installed: this engine plays MIDI presets"
-            )
-        if preset.adapter is not None:
-            raise SidemanError(
-                Code.UNKNOWN_MODEL, f"preset {preset.name} wants the adapter {preset.adapter!r},"
-                " and none is installed"
-            )
-        brief = settle(
-            ask, track, self.session, preset,
-            explicit=named is not None, parameters=self.parameters, seed=seed, way="osc",
-        )  # fmt: skip
-        may_begin = preset.midi.begins or brief.chords is not None
-        if not may_begin and not has_context(self.session, track):
-            raise SidemanError(
-                Code.NO_CONTEXT,
-                "nothing was played yet: play something, load a file, give chords, or name a preset"
-                f" that may begin by itself (preset {preset.name} may not)",
-            )
-        return brief, self._place(ask, brief, track, when)
-
-    def _place(self, ask: c.Ask, brief: Brief, track: Track, when: float) -> Place:
-        target = self._target(ask, when)
-        if ask.verb == "variation":
-            return variation_source(
-                self.session, track, brief.bars, target,
-                anywhere=ask.keys.at is None, whole=ask.keys.bars is None,
-            )  # fmt: skip
-        return Place(target, brief.bars, target.bar)
-
-    def _target(self, ask: c.Ask, when: float) -> Target:
-        tick = self.clock.tick(when)
-        if ask.keys.from_ is not None:
-            return Target(ask.keys.from_)
-        match ask.keys.at:
-            case int(bar):
-                return Target(bar)
-            case "now":
-                return next_sixteenth(self.clock.meters, tick)
-            case _:
-                return next_bar(self.clock.meters, tick)
-
-    def _seed(self, track: Track) -> int:
-        """The seed of the next request on a track: known beforehand, so that it can be begun."""
-        fixed = self.parameters.get("seed", -1)
-        if fixed is not None and fixed >= 0:
-            return int(fixed)
-        if track.number not in self._seeds:
-            self._seeds[track.number] = self._random_seed()
-        return self._seeds[track.number]
+        self._asking.accepted(ask, track)
+        self._teller.changed(when)
 
     # Steering
 
@@ -439,39 +368,15 @@ class Conductor:
                 self._release(track, pitch, when)
 
     def _choose_preset(self, name: str, when: float) -> None:
-        preset = self._load_preset(name)
-        if preset.kind == "audio":
-            raise SidemanError(
-                Code.UNKNOWN_MODEL, f"preset {name} needs an audio model, and none is installed"
-            )
-        self._ensure_model(preset.model, when)
-        self._preset = preset
-        self._outbox.changed("preset", preset.name)
-
-    def _ensure_model(self, name: str, now: float) -> None:
-        if self._worker.loaded(name) is None:
-            folder = self._find_model(name)
-            self._broken.pop(name, None)
-            self._worker.load(name, str(folder), self._device, now)
-
-    def _unload(self, name: str) -> None:
-        self._find_model(name)
-        if name == self._preset.model:
-            raise SidemanError(
-                Code.NOT_ALLOWED, f"preset {self._preset.name} plays {name}: choose another first"
-            )
-        self._worker.unload(name)
-
-    def _model_hash(self, name: str) -> str:
-        loaded = self._worker.loaded(name)
-        return "" if loaded is None else loaded.weights_hash
+        self.shelf.choose(name, when)
+        self._outbox.changed("preset", name)
 
     # Parameters
 
     def _value(self, name: str) -> Scalar | None:
         match name:
             case "preset":
-                return self._preset.name
+                return self.shelf.preset.name
             case "tempo":
                 return self.clock.bpm
             case "playing":
@@ -480,7 +385,7 @@ class Conductor:
                 return str(self.clock.meters.at(self._bar))
         value = self.parameters.get(name, PARAMETERS[name].arg.default)
         if value is None:
-            value = getattr(self._preset.sampling, name, None)
+            value = getattr(self.shelf.preset.sampling, name, None)
         return int(value) if isinstance(value, bool) else value
 
     def _set(self, name: str, value: Any, client: int, when: float) -> None:
@@ -495,18 +400,18 @@ class Conductor:
                 self.parameters[name] = value
                 self._outbox.changed(name, int(value) if isinstance(value, bool) else value)
         self._outbox.reply(client, Value(name, self._value(name)))
-        self._changed(when)
+        self._teller.changed(when)
 
     def status(self) -> StatusReply:
         """What the engine is doing."""
-        model = self._preset.model
-        if self._worker.loaded(model) is None:
-            state = "degraded" if model in self._broken else "loading"
+        model = self.shelf.preset.model
+        if not self.shelf.holds(model):
+            state = "degraded" if self.shelf.is_broken(model) else "loading"
         else:
             state = "generating" if self.requests.generating else "ready"
         return StatusReply(
             state,  # type: ignore[arg-type]  # one of the table's choices
-            self._preset.name,
+            self.shelf.preset.name,
             self._outbox.client_count(),
             self.requests.queued,
             self.requests.generating,
@@ -519,11 +424,9 @@ class Conductor:
     def worker_ready(self, loaded: wire.Loaded, now: float) -> None:
         """A worker has a model and knows nothing: tell it all that was played and asked."""
         self.requests.speed.stepped(loaded.step_seconds)
-        self._worker.send(wire.Forget())
-        self.session.touch_all()
-        self._tell(now, with_held=False)
+        self._teller.tell_all()
         self.requests.worker_ready()
-        self._tell_at = now
+        self._teller.changed(now)
 
     def worker_faster(self, loaded: wire.Loaded) -> None:
         """The compiled step is ready: deadlines are reckoned with its speed."""
@@ -536,8 +439,7 @@ class Conductor:
 
     def model_failed(self, failed: wire.Failed, now: float) -> None:
         """A model could not be loaded."""
-        log.error("model %s: %s", failed.model, failed.text)
-        self._broken[failed.model] = failed.text
+        self.shelf.failed(failed)
         self.requests.model_failed(failed)
 
     def worker_says(self, message: wire.FromWorker, now: float) -> None:
@@ -554,47 +456,6 @@ class Conductor:
             case wire.JobFailed():
                 self.requests.failed(message)
 
-    def _changed(self, now: float) -> None:
-        if self._tell_at is None:
-            self._tell_at = now + TELL_EVERY + self._told * TELL_NOTE
-
-    def _tell(self, now: float, *, with_held: bool) -> None:
-        """Let the worker hear what has changed.
-
-        At a trigger, held notes count with the length that they have so far; once they end, their
-        bars have changed again.
-        """
-        sounding = self.session.sounding(self.clock.tick(now)) if with_held else []
-        held = {note.bar for note in sounding}
-        bars = []
-        for bar in sorted({*self.session.take_changes(), *held}):
-            meter = self.session.meters.at(bar)
-            notes = sorted([*self.session.mix(bar), *(n for n in sounding if n.bar == bar)])
-            bars.append((bar, meter.num, meter.den, [wire.row(note) for note in notes]))
-        if bars:
-            self._worker.send(wire.Hear(bars))
-        self._told = sum(len(notes) for *_, notes in bars)
-
-    def _guess(self, now: float) -> None:
-        """Have the worker begin what will probably be asked next: the same as last time."""
-        number = self.session.last_track
-        if (
-            number is None
-            or not self.parameters.get("speculation", True)
-            or not self._worker.ready
-            or len(self.requests)
-        ):
-            return
-        track = self.session.track(number)
-        ask = self._last_ask.get(number) or c.Ask("continue", 1, number)
-        try:
-            brief, place = self._understand(ask, track, self._seed(track), now)
-            wish = wish_for(brief, place, self.session)
-        except SidemanError:
-            return  # what can't be asked now need not be made ahead
-        if self._worker.loaded(brief.preset.model) is not None:
-            self._worker.send(wire.Speculate(brief.preset.model, wish))
-
     # Time
 
     def tick(self, now: float) -> None:
@@ -604,19 +465,23 @@ class Conductor:
         bar = self._here(now).bar
         if bar != self._bar:
             self._bar = bar
-            self._changed(now)
-        if self.session.has_changes():
-            self._changed(now)
-        if self._tell_at is not None and now >= self._tell_at:
-            self._tell_at = None
-            self._tell(now, with_held=False)
-            self._guess(now)
+            self._teller.changed(now)
+        if self._teller.due(now):
+            self._teller.tell()
+            self._make_ahead(now)
         if self._keep_at is not None and now >= self._keep_at:
             self.write_played()
 
+    def _make_ahead(self, now: float) -> None:
+        """Have the worker begin what will probably be asked next, where it has nothing to do."""
+        if self._worker.ready and not len(self.requests):
+            guess = self._asking.guess(now)
+            if guess is not None:
+                self._worker.send(guess)
+
     def next_moment(self, now: float) -> float:
         """When :meth:`tick` should be called again, if nothing comes in before."""
-        moments = [now + 0.5, self._tell_at, self._keep_at]
+        moments = [now + 0.5, self._teller.moment, self._keep_at]
         moments += [self.requests.next_moment(), self._worker.next_moment()]
         line = self.clock.seconds(self.clock.meters.start(self._bar + 1))
         return min(m for m in [*moments, line] if m is not None)

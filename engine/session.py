@@ -165,6 +165,10 @@ class Session:
         length = max(1, end - held.onset)
         return Note(place.bar, place.tick, track.sound, pitch, length, held.velocity)
 
+    def is_held(self) -> bool:
+        """Whether any note is held."""
+        return any(track.held for track in self.tracks.values())
+
     def sounding(self, now: int) -> list[Note]:
         """The notes that are held at ``now`` absolute ticks, with their length so far."""
         return sorted(

@@ -1,0 +1,63 @@
+"""Lets the worker hear what changes in the session, soon but not at every note."""
+
+from __future__ import annotations
+
+from engine.ports import Maker
+from engine.session import Session
+from engine.timing import Clock
+from engine.worker import wire
+
+TELL_EVERY = 0.004
+"""Seconds in which changes are gathered before the worker hears of them."""
+
+TELL_NOTE = 20e-6
+"""Seconds more for each note that was told: the worker reads them between two tokens."""
+
+
+class Teller:
+    """Gathers changes and tells them. One thread only, the conductor's."""
+
+    def __init__(self, session: Session, clock: Clock, worker: Maker) -> None:
+        self._session = session
+        self._clock = clock
+        self._worker = worker
+        self._told = 0
+        self.moment: float | None = None
+        """When what has changed is to be told; None where nothing has."""
+
+    def changed(self, now: float) -> None:
+        """Something has changed that the worker has to hear."""
+        if self.moment is None:
+            self.moment = now + TELL_EVERY + self._told * TELL_NOTE
+
+    def due(self, now: float) -> bool:
+        """Whether it is time to tell; asked, it counts as done."""
+        if self._session.has_changes():
+            self.changed(now)
+        if self.moment is None or now < self.moment:
+            return False
+        self.moment = None
+        return True
+
+    def tell(self, held_until: int | None = None) -> None:
+        """Tell the bars that have changed.
+
+        At a trigger, notes that are held count as if they ended at ``held_until`` absolute ticks;
+        once they do end, their bars will have changed again.
+        """
+        sounding = [] if held_until is None else self._session.sounding(held_until)
+        held = {note.bar for note in sounding}
+        bars = []
+        for bar in sorted({*self._session.take_changes(), *held}):
+            meter = self._session.meters.at(bar)
+            notes = sorted([*self._session.mix(bar), *(n for n in sounding if n.bar == bar)])
+            bars.append((bar, meter.num, meter.den, [wire.row(note) for note in notes]))
+        if bars:
+            self._worker.send(wire.Hear(bars))
+        self._told = sum(len(notes) for *_, notes in bars)
+
+    def tell_all(self) -> None:
+        """To a worker that knows nothing, or has to forget what it knew: everything."""
+        self._worker.send(wire.Forget())
+        self._session.touch_all()
+        self.tell()
