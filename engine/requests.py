@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from engine.brief import Brief, Place, new_take, wish_for
 from engine.errors import Code, SidemanError
 from engine.generate import plan_of
+from engine.lateness import rescue
 from engine.messages.commands import Ask
 from engine.messages.replies import (
     Accepted,
@@ -30,7 +30,7 @@ from engine.request import Request
 from engine.session import Session
 from engine.speed import Speed
 from engine.takes import Take
-from engine.timing import Clock, Target, entry_after, first_bar_after
+from engine.timing import Clock
 from engine.worker import wire
 
 log = logging.getLogger(__name__)
@@ -206,47 +206,7 @@ class Requests:
     def _rescue(
         self, brief: Brief, place: Place, ready: float, late: Late
     ) -> tuple[Place, list[Note]]:
-        """Another place for a take whose bar line can't be met, by the request's rule.
-
-        Returns the place of the music to be made, and the loop that leads there, if any.
-        """
-        target = place.target
-        if brief.late == "shorten":
-            entry = entry_after(self._clock, ready, target)
-            bars = target.bar + place.bars - entry.bar
-            if bars > 0:
-                return self._moved(place, entry, bars), []
-        elif brief.late != "drop":
-            bar = target.bar + 1 if target.tick else target.bar
-            place_then = self._moved(
-                place, Target(first_bar_after(self._clock, ready, bar)), place.bars
-            )
-            if brief.late == "loop" and not target.tick:
-                return place_then, self._loop(brief, target.bar, place_then.target.bar)
-            return place_then, []
-        raise SidemanError(
-            Code.TOO_LATE,
-            f"bar {target.bar} would be missed by {late.ms:.0f} ms and the rule is {brief.late}:"
-            " ask earlier, or with late move",
-        )
-
-    def _moved(self, place: Place, target: Target, bars: int) -> Place:
-        source = target.bar if place.source == place.target.bar else place.source
-        return replace(place, target=target, bars=bars, source=source)
-
-    def _loop(self, brief: Brief, first: int, end: int) -> list[Note]:
-        """The bars before ``first`` again, for the bars up to ``end``, where they end."""
-        track = self._session.track(brief.track)
-        meters = self._clock.meters
-        found = []
-        for bar in range(first, end):
-            room = meters.start(end) - meters.start(bar)
-            found += [
-                replace(note, bar=bar, duration=min(note.duration, room - note.tick))
-                for note in self._session.notes(track, bar - (end - first))
-                if note.tick < meters.at(bar).ticks
-            ]
-        return found
+        return rescue(brief, place, ready, late.ms, self._clock, self._session)
 
     def _missed(self, request: Request, now: float) -> None:
         """The bar line has come and nothing is there: do what the rule says."""
