@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -152,10 +153,16 @@ def load(name: str, places: tuple[Path, ...] | None = None) -> Preset:
         for folder in places or folders():
             file = folder / f"{name}.toml"
             if file.is_file():
-                return _preset(Source.read(file), name)
+                return _read(file, name, file.stat().st_mtime_ns)
     known = names(places)
     hint = f"the nearest is {nearest(name, known)!r}, of {', '.join(known)}" if known else ""
     raise SidemanError(Code.UNKNOWN_PRESET, f"there is no preset {name!r}; {hint}".rstrip("; "))
+
+
+@lru_cache(maxsize=256)
+def _read(file: Path, name: str, _modified_ns: int) -> Preset:
+    """The preset in a file. A file that has not changed is not read again: requests name presets."""
+    return _preset(Source.read(file), name)
 
 
 def _is_name(text: str) -> bool:
