@@ -156,7 +156,7 @@ def programs_for(
     wanted = ask.keys.program
     if wanted is not None:
         return (find_program(wanted) if isinstance(wanted, str) else wanted,)
-    named = tuple(find_program(p) if isinstance(p, str) else p for p in preset.midi.programs)
+    named = preset.midi.program_numbers
     if explicit and named:
         return named
     if track.program is not None:
@@ -177,10 +177,7 @@ def channels_for(
     programs: Sequence[int], track: Track, preset: Preset
 ) -> tuple[tuple[int, int], ...]:
     """The channel of each program: the preset's, drums on 10, else the track's and those after."""
-    fixed = {
-        find_program(name) if not name.lstrip("-").isdecimal() else int(name): channel
-        for name, channel in preset.midi.channels.items()
-    }
+    fixed = preset.midi.channel_of
     found: list[tuple[int, int]] = []
     free = [c for c in range(1, 17) if c != DRUM_CHANNEL]
     base = track.channel or (track.output_channel if len(programs) == 1 else None)
@@ -192,7 +189,8 @@ def channels_for(
         elif program == DRUMS:
             channel = DRUM_CHANNEL
         else:
-            channel = base or free[0]
+            # More instruments than channels have to share the last one.
+            channel = base or (free[0] if free else 16)
             base = None
         if channel in free:
             free.remove(channel)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -161,7 +160,7 @@ def load(name: str, places: tuple[Path, ...] | None = None) -> Preset:
 
 @lru_cache(maxsize=256)
 def _read(file: Path, name: str, _modified_ns: int) -> Preset:
-    """The preset in a file. A file that has not changed is not read again: requests name presets."""
+    """The preset in a file, which is not read again while it has not changed."""
     return _preset(Source.read(file), name)
 
 

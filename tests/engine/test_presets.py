@@ -46,7 +46,7 @@ def test_shipped_instruments() -> None:
     assert presets.load("trio").midi.channel_of == {0: 1, 33: 2, DRUMS: 10}
     assert presets.load("bass").midi.polyphony == 1
     assert presets.load("chords").midi.begins
-    assert presets.load("answer").midi.call == 2
+    assert presets.load("answer").midi.call == 4
 
 
 def test_all_that_a_preset_may_say() -> None:
