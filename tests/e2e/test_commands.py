@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -247,15 +248,17 @@ def test_listen_prints_what_an_engine_sends(run: Run, home: Path) -> None:
         cwd=REPOSITORY, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        with Client(engine) as client:
-            while client.status()["clients"] == 0:  # until it has said hello
-                client.sync()
-            assert client.request("continue", 1, preset="drums", bars=1).code == "done"
-        seen: list[str] = []
         assert watcher.stdout is not None
+        with Client(engine) as client:
+            while not select.select([watcher.stdout], [], [], 0.0)[0]:  # until it is there
+                client.request("continue", 1, preset="drums", bars=1)
+            last = client.request("continue", 1, preset="drums", bars=1)
+        seen: list[str] = []
         while "/sideman/done" not in seen:
-            seen.append(json.loads(watcher.stdout.readline())["address"])
+            message = json.loads(watcher.stdout.readline())
+            seen += [message["address"]] if message["args"][0] == last.req else []
         assert seen[:2] == ["/sideman/accepted", "/sideman/clip/open"]
+        assert seen.count("/sideman/clip/note") == len(last.notes)
         watcher.send_signal(signal.SIGINT)
         assert watcher.wait(10) == 0
     finally:
