@@ -127,7 +127,7 @@ class Scribe:
         error = None
         try:
             job()
-        except (OSError, ValueError, SidemanError) as failure:
+        except Exception as failure:  # whatever it is, who waits for the file must not wait forever
             error = f"{self.folder}: {failure}"
             log.error("the session cannot be kept: %s", error)
         if then is not None:
@@ -240,7 +240,10 @@ def _replay(event: dict[str, Any], folder: Path, session: Session, conductor: Co
                 setattr(track, name, event[name])
         case "played":
             track = session.track(int(event["track"]))
-            track.played[int(event["bar"])] = [Note(*map(int, n)) for n in event["notes"]]
+            bar = int(event["bar"])
+            track.played.pop(bar, None)
+            if event["notes"]:
+                track.played[bar] = [Note(*map(int, n)) for n in event["notes"]]
         case "clear":
             session.clear(session.track(int(event["track"])))
         case "take":
