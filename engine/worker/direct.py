@@ -19,7 +19,7 @@ class DirectLine:
 
     def __init__(self) -> None:
         self._said: deque[wire.FromWorker] = deque()
-        self._worker = Worker(self._hear)
+        self._worker = Worker(self._hear, patient=True)
         self.alive = True
 
     def _hear(self, message: wire.Message) -> None:

@@ -78,16 +78,20 @@ class Job:
 class Worker:
     """What the process does, without the process: ``handle`` a message, then ``work`` while True.
 
-    ``send`` takes what is to be said. ``seconds`` is a monotonic clock.
+    ``send`` takes what is to be said. ``seconds`` is a monotonic clock. Who is ``patient`` plays
+    nothing before a model's fastest runtime is there, so that every take is made by the same one.
     """
 
     def __init__(
         self,
         send: Callable[[wire.Message], None],
         seconds: Callable[[], float] = time.perf_counter,
+        *,
+        patient: bool = False,
     ) -> None:
         self._send = send
         self._seconds = seconds
+        self._patient = patient
         self._players: dict[str, Player] = {}
         self._heard: dict[int, tuple[Meter, list[Note]]] = {}
         self._jobs: dict[int, Job] = {}
@@ -182,6 +186,8 @@ class Worker:
         # One stream of a small model is no faster on a GPU: it is used where it is asked for.
         device = "cpu" if message.device == "auto" else message.device
         model = registry.load(folder, device=device, precision=message.precision)
+        if self._patient:
+            model.warm_up()
         info = model.info
         if info.tokenizer is None:
             raise SidemanError(Code.BAD_FILE, f"model {info.name} has no tokenizer: it can't play")

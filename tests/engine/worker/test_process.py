@@ -40,7 +40,7 @@ def hear(bars: Bars) -> wire.Hear:
 class Rig:
     def __init__(self, folder: Path, *, load: bool = True) -> None:
         self.said: list[wire.Message] = []
-        self.worker = Worker(self.said.append)
+        self.worker = Worker(self.said.append, patient=True)
         self.folder = folder
         if load:
             self.tell(wire.Load("m", str(folder)))
