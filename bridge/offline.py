@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.clock import SongClock
+from bridge.commands.output import Progress
 from bridge.config import ContinueOptions
 from bridge.files.audio_file import check_output
 from bridge.files.midi_file import MidiSong, MidiTrack, Tempo, read_midi, write_midi
@@ -25,6 +26,7 @@ from engine.session import Session
 from engine.takes import Take
 from engine.worker.direct import DirectLine
 from engine.worker.supervisor import Supervisor
+from engine.worker.wire import Made
 
 TRACK = 1
 CLIENT = 1
@@ -79,10 +81,16 @@ class NoLoader:
         raise SidemanError(Code.NOT_ALLOWED, "files are named on the command line")
 
 
-def play_on(song: MidiSong | None, options: ContinueOptions) -> list[Take]:
-    """The takes that follow ``song``, which may be None where the preset may begin by itself."""
-    named = options.preset or options.config.preset
-    preset = _with_model(presets.load(named), options.model)
+def play_on(
+    song: MidiSong | None,
+    options: ContinueOptions,
+    progress: Callable[[float], None] = lambda part: None,
+) -> list[Take]:
+    """The takes that follow ``song``, which may be None where the preset may begin by itself.
+
+    ``progress`` hears the part that is done, 0 to 1.
+    """
+    preset = _with_model(presets.load(preset_of(options)), options.model)
     end = 0 if song is None else song.bars
     clock = SongClock(bpm_of(song, options), None if song is None else song.meter_map)
     replies = Replies()
@@ -108,6 +116,9 @@ def play_on(song: MidiSong | None, options: ContinueOptions) -> list[Take]:
     conductor.handle(ask, CLIENT, 0.0)
     while replies.error is None and (message := line.pump()) is not None:
         worker.receive(line, message, 0.0)
+        if isinstance(message, Made):
+            bars = max(note[0] for note in message.notes) + 1
+            progress(bars / (options.bars or preset.midi.bars))
     if replies.error is not None:
         raise replies.error
     return sorted(conductor.session.takes.values(), key=lambda take: take.number)
@@ -138,6 +149,11 @@ def _with_model(preset: Preset, model: str | None) -> Preset:
     changed = replace(preset, model=model)
     object.__setattr__(changed, "name", preset.name)
     return changed
+
+
+def preset_of(options: ContinueOptions) -> str:
+    """The preset that was asked for, or the config's."""
+    return options.preset or options.config.preset
 
 
 def bpm_of(song: MidiSong | None, options: ContinueOptions) -> float:
@@ -206,7 +222,9 @@ def run_continue(options: ContinueOptions) -> int:
     """Read, play on, write. Returns the exit status; raises what the user has to mend."""
     _check(options)
     song = None if options.input is None else read_midi(options.input)
-    takes = play_on(song, options)
+    progress = Progress(f"continuing {options.input.name if options.input else preset_of(options)}")
+    takes = play_on(song, options, progress)
+    progress.close()
     written = paths_for(options.output, len(takes))
     for path, take in zip(written, takes, strict=True):
         result = song_of(take, song, options)

@@ -104,9 +104,9 @@ class Conductor:
         """The worker that makes the music; called once, before anything else."""
         self._worker = worker
         self.shelf.connect(worker)
-        self._teller = Teller(self.session, self.clock, worker)
         self.requests = Requests(self.session, self.clock, self._outbox, self._store, worker)
         self.requests.model_hash = self.shelf.hash_of
+        self._teller = Teller(self.session, worker, self.requests.speed)
 
     def start(self, now: float) -> None:
         """Load the preset's model."""
@@ -336,7 +336,8 @@ class Conductor:
         track = self.session.track(ask.track)
         brief, place = self._asking.understand(ask, track, when)
         self.shelf.ensure(brief.preset.model, when)
-        self._teller.tell(held_until=self._hands.tick(when) if self.session.is_held() else None)
+        held_until = self._hands.tick(when) if self.session.is_held() else None
+        self._teller.tell(when, held_until)
         self.requests.accept(client, ask, brief, place, when)
         self._asking.accepted(ask, track)
         self._teller.changed(when)
@@ -414,7 +415,7 @@ class Conductor:
         if not self.shelf.holds(model):
             state = "degraded" if self.shelf.is_broken(model) else "loading"
         else:
-            state = "generating" if self.requests.generating else "ready"
+            state = "generating" if len(self.requests) else "ready"
         return StatusReply(
             state,  # type: ignore[arg-type]  # one of the table's choices
             self.shelf.preset.name,
@@ -430,7 +431,7 @@ class Conductor:
     def worker_ready(self, loaded: wire.Loaded, now: float) -> None:
         """A worker has a model and knows nothing: tell it all that was played and asked."""
         self.requests.speed.stepped(loaded.step_seconds)
-        self._teller.tell_all()
+        self._teller.tell_all(now)
         self.requests.worker_ready()
         self._teller.changed(now)
 
@@ -473,7 +474,7 @@ class Conductor:
             self._bar = bar
             self._teller.changed(now)
         if self._teller.due(now):
-            self._teller.tell()
+            self._teller.tell(now)
             self._make_ahead(now)
         if self._keep_at is not None and now >= self._keep_at:
             self.write_played()

@@ -115,7 +115,7 @@ class Requests:
         wish = wish_for(brief, place, self._session)
         plan_of(wish)
         due = self._due(brief, place, now)
-        wait = self._wait(due)
+        wait = self._wait(due) + self.speed.backlog(now)
         ready = now + wait + self.speed.head_start(
             place.bars, self._clock.bar_seconds(place.target.bar)
         )

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 FIRST_NOTE_TOKENS = 8
 """Bar, meter, position, program, pitch, velocity, duration, and one to spare."""
 
+NOTE_TOKENS = 4.6
+"""Tokens that a note becomes, on average over what the model learned from."""
+
 SMOOTHING = 0.2
 """Weight of the latest measurement."""
 
@@ -19,6 +22,18 @@ class Speed:
     bar_tokens: float = 48.0
     token_steps: float = 1.6
     """A token's time in steps of the model, by what ``sideman bench`` found on this machine."""
+
+    heard_until: float = 0.0
+    """When the worker will have fed all that it was told."""
+
+    def told(self, notes: int, now: float) -> None:
+        """The worker was told so many notes that it did not know."""
+        feeding = notes * NOTE_TOKENS * self.token_seconds / self.token_steps
+        self.heard_until = max(self.heard_until, now) + feeding
+
+    def backlog(self, now: float) -> float:
+        """Seconds until the worker has fed all that it was told."""
+        return max(0.0, self.heard_until - now)
 
     def stepped(self, step_seconds: float) -> None:
         """A freshly loaded model measured its step: a first guess until takes have been made."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from engine.listener import WINDOW_BARS
 from engine.ports import Maker
 from engine.session import Session
-from engine.timing import Clock
+from engine.speed import Speed
 from engine.worker import wire
 
 TELL_EVERY = 0.004
@@ -17,11 +18,13 @@ TELL_NOTE = 20e-6
 class Teller:
     """Gathers changes and tells them. One thread only, the conductor's."""
 
-    def __init__(self, session: Session, clock: Clock, worker: Maker) -> None:
+    def __init__(self, session: Session, worker: Maker, speed: Speed) -> None:
         self._session = session
-        self._clock = clock
         self._worker = worker
+        self._speed = speed
         self._told = 0
+        self._known: dict[int, int] = {}
+        """Notes of each bar that the worker knows."""
         self.moment: float | None = None
         """When what has changed is to be told; None where nothing has."""
 
@@ -39,7 +42,7 @@ class Teller:
         self.moment = None
         return True
 
-    def tell(self, held_until: int | None = None) -> None:
+    def tell(self, now: float, held_until: int | None = None) -> None:
         """Tell the bars that have changed.
 
         At a trigger, notes that are held count as if they ended at ``held_until`` absolute ticks;
@@ -55,9 +58,17 @@ class Teller:
         if bars:
             self._worker.send(wire.Hear(bars))
         self._told = sum(len(notes) for *_, notes in bars)
+        self._speed.told(self._new({bar: len(notes) for bar, *_, notes in bars}), now)
 
-    def tell_all(self) -> None:
+    def _new(self, told: dict[int, int]) -> int:
+        """How many of the notes told have to be fed: those of the context that were not known."""
+        known, self._known = self._known, self._known | told
+        window = max(self._known, default=0) - 2 * WINDOW_BARS
+        return sum(max(0, n - known.get(bar, 0)) for bar, n in told.items() if bar >= window)
+
+    def tell_all(self, now: float) -> None:
         """To a worker that knows nothing, or has to forget what it knew: everything."""
         self._worker.send(wire.Forget())
+        self._known.clear()
         self._session.touch_all()
-        self.tell()
+        self.tell(now)
