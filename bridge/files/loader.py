@@ -35,6 +35,8 @@ def read(path: Path) -> Loaded:
         raise SidemanError(
             Code.BAD_FILE, f"{path.name} is no .mid file: this engine continues MIDI only"
         )
+    if path.exists() and not path.is_file():  # a pipe, say, that would never end
+        raise SidemanError(Code.BAD_FILE, f"{path.name} is no file")
     song = read_midi(path)
     programs = {track.program for track in song.tracks if track.notes}
     program = programs.pop() if len(programs) == 1 else None

@@ -333,3 +333,16 @@ class TestSpeculation:
         rig.tell(make(1, seed=2)).work()
         assert rig.of(wire.Started)[0].speculated
         assert rig.notes() == self.plain(tiny_model, song(), seed=2)
+
+
+def test_a_faster_runtime_hears_everything_anew(rig: Rig) -> None:
+    rig.tell(make(1)).work()
+    player = rig.worker._players["m"]
+    player.runtime = "slower"  # as it was before the compiled step was ready
+    fed = player.listener
+    rig.work()
+    assert player.listener is not fed
+    assert [loaded.runtime for loaded in rig.of(wire.Loaded)] == [player.model.runtime] * 2
+    rig.tell(make(2)).work()
+    assert rig.notes(2) == rig.notes(1)
+    assert rig.of(wire.Started, 2)[0].fed == 0
