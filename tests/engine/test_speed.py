@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.speed import FIRST_NOTE_TOKENS, Speed
+from engine.speed import FIRST_NOTE_TOKENS, NOTE_TOKENS, Speed
 
 amounts = st.floats(1e-5, 1.0)
 
@@ -58,3 +58,15 @@ def test_with_a_head_start_no_later_bar_line_is_missed(
 
 def test_who_is_faster_than_the_music_needs_none() -> None:
     assert Speed(0.001, 48.0).head_start(8, 2.0) == 0.0
+
+
+def test_what_was_told_takes_time_to_be_fed() -> None:
+    speed = Speed(token_seconds=0.0016, token_steps=1.6)
+    assert speed.backlog(10.0) == 0.0
+    speed.told(1000, 10.0)
+    backlog = speed.backlog(10.0)
+    assert backlog == pytest.approx(1000 * NOTE_TOKENS * 0.001)
+    speed.told(1000, 10.0)
+    assert speed.backlog(10.0) == pytest.approx(2 * backlog)
+    assert speed.backlog(10.0 + backlog) == pytest.approx(backlog)
+    assert speed.backlog(99.0) == 0.0
