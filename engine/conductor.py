@@ -286,16 +286,19 @@ class Conductor:
         end = next_bar(self.clock.meters, self.clock.tick(when)).bar
 
         def then(loaded: LoadedFile | Exception) -> None:
-            if isinstance(loaded, Exception):
-                error = loaded if isinstance(loaded, SidemanError) else None
-                if error is None:
-                    log.error("reading %s failed", command.path, exc_info=loaded)
-                    error = SidemanError(Code.BAD_FILE, f"{command.path}: {loaded}")
-                self._fail(client, error, 0, command.address)
-            else:
+            try:
+                if isinstance(loaded, Exception):
+                    raise loaded
                 self._take_in(track, loaded, end, when)
                 self._share(client, Done(command.address, (track.number, loaded.bars)))
-            self._resume(client)
+            except SidemanError as error:
+                self._fail(client, error, 0, command.address)
+            except Exception as error:
+                log.exception("reading %s failed", command.path)
+                failure = SidemanError(Code.BAD_FILE, f"{command.path}: {error}")
+                self._fail(client, failure, 0, command.address)
+            finally:
+                self._resume(client)
 
         self._waiting.setdefault(client, [])
         try:
@@ -306,18 +309,21 @@ class Conductor:
 
     def _take_in(self, track: Track, loaded: LoadedFile, end: int, when: float) -> None:
         """A file becomes the track's past: its last bar is the one before ``end``."""
-        self.session.clear(track)
-        self._store.write({"event": "clear", "track": track.number})
-        if track.program is None and loaded.program is not None:
-            track.program = loaded.program
-            self._store.write(track_event(track))
+        program = loaded.program if track.program is None else track.program
         meters = self.session.meters
         shift = meters.start(end) - loaded.meters.start(loaded.bars)
+        notes = []
         for note in loaded.notes:
             place = meters.locate(loaded.meters.absolute(note.onset) + shift)
-            program = note.program if track.program is None else track.sound
-            self.session.play(track, replace(note, bar=place.bar, tick=place.tick, program=program))
-            self._was_played(track, place.bar, when)
+            sound = note.program if program is None else program
+            notes.append(replace(note, bar=place.bar, tick=place.tick, program=sound))
+        self.session.play_instead(track, notes)
+        self._store.write({"event": "clear", "track": track.number})
+        if track.program != program:
+            track.program = program
+            self._store.write(track_event(track))
+        for bar in track.played:
+            self._was_played(track, bar, when)
 
     def _resume(self, client: int) -> None:
         """Obey what a client sent while its file was being read."""

@@ -12,15 +12,13 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from engine.errors import Code, SidemanError
+from engine.messages.keys import LAST_BAR
 from engine.messages.spec import LAST_TRACK, TrackRef
 from engine.music import DRUM_CHANNEL, DRUMS, MeterMap, Note
 from engine.takes import History, Take, covering
 
 MAX_BAR_NOTES = 4096
 """Notes that a track may have in one bar: far beyond music, and what keeps a flood harmless."""
-
-MAX_BAR = 100_000
-"""About two days at 120 BPM; positions beyond it are taken for a mistake."""
 
 
 @dataclass(slots=True)
@@ -129,20 +127,25 @@ class Session:
     def play(self, track: Track, note: Note) -> None:
         """Add one whole note to a track's past. Its tick may lie beyond its bar."""
         place = self.meters.normal(note.onset)
-        if place.bar > MAX_BAR:
-            raise SidemanError(Code.BAD_ARGUMENTS, f"bar {place.bar} is beyond bar {MAX_BAR}")
         if place != note.onset:
             note = Note(
                 place.bar, place.tick, note.program, note.pitch, note.duration, note.velocity
             )
-        bar = track.played.setdefault(note.bar, [])
-        if len(bar) >= MAX_BAR_NOTES:
-            raise SidemanError(
-                Code.BAD_ARGUMENTS,
-                f"bar {note.bar} of track {track.name} is full: it has {MAX_BAR_NOTES} notes",
-            )
-        insort(bar, note)
+        _check_bar(track, note.bar, len(track.played.get(note.bar, ())) + 1)
+        insort(track.played.setdefault(note.bar, []), note)
         self._changed.add(note.bar)
+        self.last_track = track.number
+
+    def play_instead(self, track: Track, notes: Iterable[Note]) -> None:
+        """These notes, each inside its bar, become a track's whole past; its takes are hidden."""
+        played: dict[int, list[Note]] = {}
+        for note in sorted(notes):
+            played.setdefault(note.bar, []).append(note)
+        for bar, inside in played.items():
+            _check_bar(track, bar, len(inside))
+        self.clear(track)
+        track.played = played
+        self._changed.update(played)
         self.last_track = track.number
 
     def press(self, track: Track, pitch: int, velocity: int, onset: int) -> None:
@@ -281,3 +284,14 @@ class Session:
         """The programs that a track has used in its last bars of music."""
         bars = sorted(self.bars(track))[-last_bars:]
         return tuple(sorted({n.program for b in bars for n in self.notes(track, b)}))
+
+
+def _check_bar(track: Track, bar: int, count: int) -> None:
+    """Refuse a bar that no song has, and more notes than a bar may have."""
+    if bar > LAST_BAR:
+        raise SidemanError(Code.BAD_ARGUMENTS, f"bar {bar} is beyond bar {LAST_BAR}")
+    if count > MAX_BAR_NOTES:
+        raise SidemanError(
+            Code.BAD_ARGUMENTS,
+            f"bar {bar} of track {track.name} is full: it holds {MAX_BAR_NOTES} notes",
+        )

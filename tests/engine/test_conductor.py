@@ -474,7 +474,7 @@ class TestTracks:
             ("/sideman/continue", 1, 5, "preset", "nobody"),
             ("/sideman/track/set", 5, "name", "a/b"),
             ("/sideman/track/load", 5, "nowhere.mid"),
-            ("/sideman/track/note", 5, 60, 90, 900_000, 0.0, 1.0),
+            ("/sideman/track/note", 5, 60, 90, 1_000_000, 99.0, 1.0),
         ):
             rolling.send(address, *args)
             assert rolling.fails()
@@ -616,6 +616,16 @@ class TestLoad:
         assert rolling.fails() == ["not-allowed"]
         assert state(rolling) == before
         rolling.send("/sideman/sync", 1)
+        assert rolling.replies(Synced)
+
+    def test_a_file_that_holds_too_much_for_a_bar(self, rolling: Band) -> None:
+        before = state(rolling)
+        rolling.shelf.files["noise.mid"] = File(1, tuple(tune(0)) * 2000)
+        rolling.send("/sideman/track/load", 1, "noise.mid")
+        rolling.send("/sideman/sync", 1)
+        rolling.shelf.read()
+        assert rolling.fails() == ["bad-arguments"]
+        assert state(rolling) == before
         assert rolling.replies(Synced)
 
     @pytest.mark.parametrize("error", [SidemanError(Code.BAD_FILE, "it is empty"), OSError("no")])

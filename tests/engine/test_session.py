@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from engine.errors import Code, SidemanError
+from engine.messages.keys import LAST_BAR
 from engine.messages.spec import LAST_TRACK
 from engine.music import DRUMS, Meter, MeterMap, Note
-from engine.session import MAX_BAR, MAX_BAR_NOTES, Session, Track
+from engine.session import MAX_BAR_NOTES, Session, Track
 from engine.takes import Take
 from tests.support.band import tune
 
@@ -116,7 +117,7 @@ class TestPlaying:
 
     def test_a_bar_beyond_all_songs_is_a_mistake(self, session: Session, track: Track) -> None:
         with fails(Code.BAD_ARGUMENTS):
-            session.play(track, Note(MAX_BAR + 1, 0, 0, 60, 960, 90))
+            session.play(track, Note(LAST_BAR + 1, 0, 0, 60, 960, 90))
         assert not session.bars(track)
 
     def test_a_bar_has_an_end_to_its_notes(self, session: Session, track: Track) -> None:
@@ -125,6 +126,21 @@ class TestPlaying:
         with fails(Code.BAD_ARGUMENTS):
             session.play(track, Note(0, 1, 0, 60, 960, 90))
         assert len(track.played[0]) == MAX_BAR_NOTES
+
+    def test_another_past(self, session: Session, track: Track) -> None:
+        session.play(track, Note(2, 0, 0, 60, 960, 90))
+        session.press(track, 64, 90, 0)
+        session.place(take(1, 4))
+        session.take_changes()
+        session.play_instead(track, [*reversed(tune(5)), *tune(-3)])
+        assert session.bars(track) == {5, -3}
+        assert session.notes(track, 5) == tune(5)
+        assert not session.sounding(960)
+        assert session.take_changes() == [-3, 2, 4, 5]
+        with fails(Code.BAD_ARGUMENTS):
+            session.play_instead(track, tune(0) * MAX_BAR_NOTES)
+        assert session.bars(track) == {5, -3}
+        assert not session.has_changes()
 
     def test_a_key_goes_down_and_comes_up(self, session: Session, track: Track) -> None:
         session.press(track, 60, 90, 3840 + 960)
