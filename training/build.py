@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from training.recipes import load_recipe
@@ -29,6 +30,40 @@ def _midi(arguments: argparse.Namespace) -> None:
     train(config)
 
 
+def _model(arguments: argparse.Namespace) -> None:
+    """The better of last and averaged weights, judged by what training would have heard."""
+    from training.data import TokenSet
+    from training.evaluate import report
+    from training.export import export_model, int8_by_row, load_checkpoint
+
+    data = TokenSet(arguments.tokens)
+    checkpoint = arguments.run_folder / "checkpoint.pt"
+    run = json.loads((arguments.run_folder / "run.json").read_text(encoding="utf-8"))
+    heard = [name for name, weight in data.weights.items() if weight > 0]
+    scored = []
+    for averaged in (False, True):
+        model = load_checkpoint(checkpoint, averaged)
+        figures = report(model, data, heard)
+        mean = sum(entry["bits_per_token"] for entry in figures.values()) / len(figures)
+        print("averaged" if averaged else "last", mean, flush=True)
+        scored.append((mean, averaged, model, figures))
+    _, averaged, model, figures = min(scored, key=lambda entry: entry[0])
+    rounded = report(int8_by_row(model), data, heard)
+    foreign = [name for name in data.weights if name not in heard]
+    metrics = {
+        "heldout": figures | report(model, data, foreign),
+        "int8_change_of_bits": {
+            name: round(rounded[name]["bits_per_token"] / entry["bits_per_token"] - 1, 5)
+            for name, entry in figures.items()
+        },
+        "weights": "running average" if averaged else "last",
+        "steps": run["step"],
+        "tokens": run["tokens"],
+    }
+    print(json.dumps(metrics, indent=1))
+    export_model(model, data, arguments.output, metrics)
+
+
 def main() -> None:
     """Run one step."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -47,6 +82,11 @@ def main() -> None:
     step.add_argument("--ctx", type=int, default=1024)
     step.add_argument("--eager", action="store_true", help="do not compile")
     step.set_defaults(run=_midi)
+    step = steps.add_parser("model", help="a finished run to a model folder, with its figures")
+    step.add_argument("tokens", type=Path)
+    step.add_argument("run_folder", type=Path)
+    step.add_argument("output", type=Path)
+    step.set_defaults(run=_model)
     arguments = parser.parse_args()
     arguments.run(arguments)
 
