@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from engine.models.rwkv.precision import INT8_LOSS
 from training.recipes import load_recipe
 
 
@@ -50,12 +51,14 @@ def _model(arguments: argparse.Namespace) -> None:
     _, averaged, model, figures = min(scored, key=lambda entry: entry[0])
     rounded = report(int8_by_row(model), data, heard)
     foreign = [name for name in data.weights if name not in heard]
+    changes = {
+        name: round(rounded[name]["bits_per_token"] / entry["bits_per_token"] - 1, 5)
+        for name, entry in figures.items()
+    }
     metrics = {
         "heldout": figures | report(model, data, foreign),
-        "int8_change_of_bits": {
-            name: round(rounded[name]["bits_per_token"] / entry["bits_per_token"] - 1, 5)
-            for name, entry in figures.items()
-        },
+        "int8_change_of_bits": changes,
+        INT8_LOSS: max(changes.values()),
         "weights": "running average" if averaged else "last",
         "steps": run["step"],
         "tokens": run["tokens"],

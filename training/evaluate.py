@@ -68,12 +68,22 @@ def mean_bits(
     return score(model, data, pieces, limit).bits_per_token
 
 
-def report(model: Rwkv7, data: TokenSet, collections: Iterable[str]) -> dict[str, dict[str, float]]:
-    """Figures of the held-out pieces of each collection, whole pieces, in fp32."""
+def report(
+    model: Rwkv7,
+    data: TokenSet,
+    collections: Iterable[str] | None = None,
+    limit: int | None = None,
+) -> dict[str, dict[str, float]]:
+    """Figures of the held-out pieces of each collection, in fp32.
+
+    ``collections`` None is all that have any; ``limit`` is in tokens of a piece, None for whole ones.
+    """
     result = {}
-    for name in collections:
+    for name in data.weights if collections is None else collections:
         pieces = data.select("heldout", name)
-        total = score(model, data, pieces)
+        if not pieces:
+            continue
+        total = score(model, data, pieces, limit)
         result[name] = {
             "pieces": len(pieces),
             "notes": total.notes,

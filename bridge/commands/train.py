@@ -91,7 +91,7 @@ def midi(
     run = train(config)
     model = load_checkpoint(run / "checkpoint.pt", averaged=True)
     data = TokenSet(tokens)
-    export_model(model, data, output, report(model, data, config.heldout_tokens))
+    export_model(model, data, output, report(model, data, limit=config.heldout_tokens))
     losses = _losses(run)
     _report(
         output,
@@ -126,7 +126,7 @@ def evaluate(
     network = Rwkv7(sizes).eval()
     network.load_state_dict({name: torch.from_numpy(values) for name, values in weights.items()})
     with torch.inference_mode():
-        scores = report(network, TokenSet(tokens), limit)
+        scores = report(network, TokenSet(tokens), limit=limit)
     if as_json:
         _report(folder, started, as_json, collections=scores)
         return
