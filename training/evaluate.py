@@ -76,7 +76,7 @@ def report(
 ) -> dict[str, dict[str, float]]:
     """Figures of the held-out pieces of each collection, in fp32.
 
-    ``collections`` None is all that have any; ``limit`` is in tokens of a piece, None for whole ones.
+    ``collections`` None is all that have any; ``limit`` is in tokens of a piece, None for all.
     """
     result = {}
     for name in data.weights if collections is None else collections:
