@@ -100,16 +100,33 @@ def readme(data: TokenSet, description: Mapping[str, Any]) -> str:
         "",
         f"RWKV-7, {sizes['layers']} layers of {sizes['embed']} channels, "
         f"{Sizes.from_json(sizes).parameters:,} parameters, made by `training/`. "
-        f"Licence of these weights: {description['licence']}. "
-        "Held-out figures: `metrics` in `model.json`.",
+        f"Licence of these weights: {description['licence']}.",
         "",
         "| learned from | pieces | notes | share | licence | notice |",
         "|---|---|---|---|---|---|",
         *rows,
         "",
+        *_heldout_table(description["metrics"]),
         *texts,
     ]
     return "\n".join(lines)
+
+
+def _heldout_table(metrics: Mapping[str, Any]) -> list[str]:
+    """Held-out figures and remarks, where the metrics have them."""
+    lines = []
+    if figures := metrics.get("heldout"):
+        lines += ["| held out, whole pieces | pieces | notes | bits per token | bits per note |"]
+        lines += ["|---|---|---|---|---|"]
+        lines += [
+            f"| {name} | {entry['pieces']} | {entry['notes']:,} "
+            f"| {entry['bits_per_token']:.2f} | {entry['bits_per_note']:.2f} |"
+            for name, entry in figures.items()
+        ]
+        lines += [""]
+    if remarks := metrics.get("remarks"):
+        lines += [*(f"* {remark}" for remark in remarks), ""]
+    return lines
 
 
 def common_meters(data: TokenSet) -> list[str]:

@@ -8,6 +8,11 @@ from engine.models.rwkv.torch_model import Rwkv7
 from training.export import export_model, int8_by_row, load_checkpoint
 
 
+METRICS = {
+    "heldout": {"bands": {"pieces": 2, "notes": 128, "bits_per_token": 1.25, "bits_per_note": 5.5}}
+}
+
+
 @pytest.fixture
 def model(token_set):
     torch.manual_seed(0)
@@ -17,15 +22,24 @@ def model(token_set):
 
 
 def test_the_engine_reads_what_training_writes(model, token_set, tmp_path):
-    folder = export_model(model, token_set, tmp_path / "model", {"heldout": 1.5})
+    folder = export_model(model, token_set, tmp_path / "model", METRICS)
     info = read_info(folder)
-    assert info.metrics == {"heldout": 1.5}
+    assert info.metrics == METRICS
     assert info.meters == ("4/4",)
     assert [source.name for source in info.training_data] == ["bands"]
     sizes = Sizes.from_json(info.sizes)
     weights = read_weights(folder, info, tensors(sizes))
     for name, weight in model.state_dict().items():
         assert torch.equal(torch.from_numpy(weights[name]), weight)
+
+
+def test_the_page_beside_the_weights_names_sources_and_figures(model, token_set, tmp_path):
+    folder = export_model(model, token_set, tmp_path / "model", METRICS)
+    page = (folder / "README.md").read_text()
+    assert "| [bands](https://example.org) | 10 |" in page
+    assert "the tests' bands" in page
+    assert "foreign](" not in page
+    assert "| bands | 2 | 128 | 1.25 | 5.50 |" in page
 
 
 def test_int8_rounds_matrices_row_by_row_and_nothing_else(model):
