@@ -7,7 +7,6 @@ from engine.models.rwkv.architecture import Sizes, tensors
 from engine.models.rwkv.torch_model import Rwkv7
 from training.export import export_model, int8_by_row, load_checkpoint
 
-
 METRICS = {
     "heldout": {"bands": {"pieces": 2, "notes": 128, "bits_per_token": 1.25, "bits_per_note": 5.5}}
 }
