@@ -12,7 +12,7 @@ from bridge.clock import SongClock
 from bridge.commands.output import Progress
 from bridge.config import ContinueOptions
 from bridge.files.audio_file import check_output
-from bridge.files.midi_file import MidiSong, MidiTrack, Tempo, read_midi, write_midi
+from bridge.files.midi_file import MidiSong, MidiTrack, Tempo, read_midi, restruck, write_midi
 from bridge.files.render import render_midi
 from engine import presets
 from engine.conductor import Conductor
@@ -167,11 +167,14 @@ def song_of(take: Take, song: MidiSong | None, options: ContinueOptions) -> Midi
     """The file that is written: the take alone, or with ``--append`` the input before it."""
     meters = MeterMap() if song is None else song.meter_map
     first = 0 if options.append else take.bar
+    own = MeterMap(
+        [(0, meters.at(first)), *((b - first, m) for b, m in meters.changes if b > first)]
+    )
     parts = [
         MidiTrack(
             _name(program, song),
             program,
-            tuple(_moved(note, -first) for note in take.notes if note.program == program),
+            restruck((_moved(n, -first) for n in take.notes if n.program == program), own),
             channel=_channel(program, take, song),
         )
         for program in sorted(take.channels)
@@ -180,9 +183,6 @@ def song_of(take: Take, song: MidiSong | None, options: ContinueOptions) -> Midi
     if options.append and song is not None:
         parts = _joined(song.tracks, parts)
         tempos = song.tempos if options.bpm is None else tempos
-    own = MeterMap(
-        [(0, meters.at(first)), *((b - first, m) for b, m in meters.changes if b > first)]
-    )
     return MidiSong(tuple(parts), own, tempos, own.start(take.end - first))
 
 

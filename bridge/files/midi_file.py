@@ -7,11 +7,13 @@ from pathlib import Path
 
 from bridge.files import midi_reader, midi_writer
 from bridge.files.atomic import replacing
-from bridge.files.midi_song import Control, MidiSong, MidiTrack, Tempo, TempoMap
+from bridge.files.midi_song import Control, MidiSong, MidiTrack, Tempo, TempoMap, restruck
 from engine.errors import Code, SidemanError
 from engine.music import TICKS_PER_BEAT
 
-__all__ = ["Control", "MidiSong", "MidiTrack", "Tempo", "TempoMap", "read_midi", "write_midi"]
+__all__ = [
+    "Control", "MidiSong", "MidiTrack", "Tempo", "TempoMap", "read_midi", "restruck", "write_midi",
+]  # fmt: skip
 
 
 def read_midi(path: str | os.PathLike[str]) -> MidiSong:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from engine import instruments
@@ -122,6 +122,21 @@ class MidiSong:
     def seconds(self, tick: int) -> Fraction:
         """The exact time of an absolute tick, in seconds from the start."""
         return TempoMap(self.tempos).seconds(tick)
+
+
+def restruck(notes: Iterable[Note], meter_map: MeterMap) -> tuple[Note, ...]:
+    """One instrument's notes, each ending at the latest where its pitch is struck again.
+
+    On one channel of a MIDI file the second stroke could not be told from the first one's end.
+    """
+    following: dict[int, int] = {}
+    found = []
+    for note in sorted(notes, reverse=True):
+        onset = meter_map.absolute(note.onset)
+        room = following.get(note.pitch, onset + note.duration) - onset
+        found.append(replace(note, duration=min(note.duration, room)) if room > 0 else note)
+        following[note.pitch] = onset
+    return tuple(reversed(found))
 
 
 class TempoMap:

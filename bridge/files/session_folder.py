@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 from bridge.files.atomic import replacing
 from bridge.files.midi_file import write_midi
-from bridge.files.midi_song import MidiSong, MidiTrack, Tempo
+from bridge.files.midi_song import MidiSong, MidiTrack, Tempo, restruck
 from engine.conductor import Conductor
 from engine.errors import Code, SidemanError
 from engine.music import Meter, MeterMap, Note
@@ -202,12 +202,13 @@ def take_song(take: Take, meters: MeterMap, bpm: float) -> MidiSong:
     own = MeterMap([(0, meters.at(take.bar)), *((b, m) for b, m in changes if b < take.bars)])
     tracks = []
     for program in sorted(take.channels):
-        notes = tuple(
+        notes = [
             Note(n.bar - take.bar, n.tick, n.program, n.pitch, n.duration, n.velocity)
             for n in take.notes
             if n.program == program
-        )
-        tracks.append(MidiTrack("", program, notes, channel=take.channel(program)))
+        ]
+        channel = take.channel(program)
+        tracks.append(MidiTrack("", program, restruck(notes, own), channel=channel))
     return MidiSong(tuple(tracks), own, (Tempo.of_bpm(bpm),), own.start(take.bars))
 
 

@@ -65,6 +65,7 @@ class Writer:
         "_finish",
         "_forced",
         "_given",
+        "_held",
         "_here",
         "_last",
         "_options",
@@ -115,6 +116,8 @@ class Writer:
         self._total = 0
         self._chord_notes = self._chord_tones = 0
         self._ends: dict[int, list[int]] = {program: [] for program in self._programs}
+        self._held: dict[int, dict[int, int]] = {}
+        """When each pitch that a program has struck ends, in ticks from the take's start."""
         self._program = self._pitch_id = self._velocity_id = 0
         self._playing: Written | None = None
         self._here: tuple[int, ...] = ()
@@ -357,13 +360,28 @@ class Writer:
         given = self._given_here()
         same = given is not None and given.program == program
         if program in self._here:
-            choices, low, high = self._between(program, given)
+            silent = self._silent(*self._between(program, given))
             if not same or self._pressing:
-                return choices.ids[low:high]
+                return silent
             assert given is not None
-            return np.append(choices.ids[low:high], np.int32(given.pitch_id))
+            return np.append(silent, np.int32(given.pitch_id))
         assert given is not None
         return self._only(given.pitch_id)
+
+    def _silent(self, choices: PitchSet, low: int, high: int) -> Ids:
+        """The choices that do not sound already: a key that is down can't be struck.
+
+        Where all of them sound they stay, and the new note ends the old one. Drums only ring.
+        """
+        ids = choices.ids[low:high]
+        held = self._held.get(self._program)
+        if not held:
+            return ids
+        now = self._origins[self.bar] + self._tick
+        for pitch in [pitch for pitch, end in held.items() if end <= now]:
+            del held[pitch]
+        silent = [i for i in range(low, high) if choices.pitches[i] not in held]
+        return choices.ids[silent] if silent and len(silent) < high - low else ids
 
     def _durations(self) -> Ids:
         """Duration tokens that end inside the take, and leave a voice for the notes still due."""
@@ -420,8 +438,11 @@ class Writer:
         duration = self._bar.grid.durations[token - vocabulary.duration.start]
         self._count += 1
         self._total += 1
+        end = self._origins[self.bar] + self._tick + duration
+        if program != DRUMS:
+            self._held.setdefault(program, {})[pitch] = end
         if self._plan.polyphony is not None:
-            self._ends[program].append(self._origins[self.bar] + self._tick + duration)
+            self._ends[program].append(end)
         if self._tones is not None and program != DRUMS:
             self._chord_notes += 1
             self._chord_tones += pitch in self._tones.pitches

@@ -1,6 +1,7 @@
 import os
 import struct
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import mido
@@ -11,7 +12,15 @@ from hypothesis import strategies as st
 
 from bridge.files import midi_reader, midi_writer
 from bridge.files.midi_file import read_midi, write_midi
-from bridge.files.midi_song import PITCH_BEND, Control, MidiSong, MidiTrack, Tempo, TempoMap
+from bridge.files.midi_song import (
+    PITCH_BEND,
+    Control,
+    MidiSong,
+    MidiTrack,
+    Tempo,
+    TempoMap,
+    restruck,
+)
 from engine.errors import Code, SidemanError
 from engine.music import DRUMS, Meter, MeterMap, Note
 
@@ -318,3 +327,9 @@ def test_real_files_read_as_other_readers_read_them(collection: str) -> None:
         )
         again = midi_reader.parse(midi_writer.dump(song))
         assert (again.notes, again.meter_map) == (song.notes, song.meter_map)
+
+
+def test_a_pitch_that_is_struck_again_ends_first() -> None:
+    notes = [Note(0, 0, 33, 29, 4000, 80), Note(0, 960, 33, 29, 500, 90), Note(1, 0, 33, 31, 9, 1)]
+    struck = restruck(notes, MeterMap())
+    assert struck == (replace(notes[0], duration=960), *notes[1:])
