@@ -7,8 +7,10 @@ TinySoundFont comes with its Python package. Both run offline and give the same 
 from __future__ import annotations
 
 import ctypes
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from types import MappingProxyType
 from typing import Any
 
@@ -74,7 +76,9 @@ class _FluidSynth(Synth):
     _LEVEL = 0.5
 
     def __init__(self, font: SoundFont, rate: int) -> None:
-        import fluidsynth
+        # Where the environment has CI set, it prints on import which library it found.
+        with redirect_stdout(io.StringIO()):
+            import fluidsynth
 
         _silence(fluidsynth)
         super().__init__(font)
