@@ -11,6 +11,7 @@ import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
@@ -76,9 +77,7 @@ class _FluidSynth(Synth):
     _LEVEL = 0.5
 
     def __init__(self, font: SoundFont, rate: int) -> None:
-        # Where the environment has CI set, it prints on import which library it found.
-        with redirect_stdout(io.StringIO()):
-            import fluidsynth
+        fluidsynth = _imported("fluidsynth")
 
         _silence(fluidsynth)
         super().__init__(font)
@@ -176,11 +175,17 @@ def available() -> tuple[str, ...]:
     names = []
     for name in ENGINES:
         try:
-            __import__(name)
+            _imported(name)
         except (ImportError, OSError):
             continue
         names.append(name)
     return tuple(names)
+
+
+def _imported(name: str) -> Any:
+    # Where the environment has CI set, pyfluidsynth prints on import which library it found.
+    with redirect_stdout(io.StringIO()):
+        return import_module(name)
 
 
 def open_synth(font: SoundFont, rate: int, engine: str = "auto") -> tuple[str, Synth]:
