@@ -200,7 +200,7 @@ def channels_for(
 
 def has_context(session: Session, track: Track) -> bool:
     """Whether anybody has played, or holds, anything that could be gone on from."""
-    return any(t.held or session.bars(t) for t in (track, *session.tracks.values()))
+    return any(t.held or session.has_music(t) for t in (track, *session.tracks.values()))
 
 
 def variation_source(

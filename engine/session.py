@@ -252,6 +252,10 @@ class Session:
             for note in self.notes(track, bar)
         )
 
+    def has_music(self, track: Track) -> bool:
+        """Whether a track has anything to play, anywhere."""
+        return bool(track.played) or any(take.notes for take in self.active(track))
+
     def bars(self, track: Track) -> set[int]:
         """The bars in which a track has anything to play."""
         found = set(track.played)
