@@ -37,6 +37,10 @@ FEED_TOKENS = 32
 SPECULATED_BARS = 2
 """How far a take is made before anybody has asked for it."""
 
+REST = 0.0005
+"""Seconds of rest after a request's first notes. Who carries them on may have been woken on this
+very processor: without a rest they would wait for the end of our time slice, some milliseconds."""
+
 WARM_UP_STEPS = 24
 
 
@@ -367,7 +371,7 @@ def main() -> int:
     # The reader must get its turn soon while Python code is busy here; the default is 5 ms.
     sys.setswitchinterval(0.0005)
     inbox = Inbox(sys.stdin.buffer)
-    worker = Worker(lambda message: _write(line, wire.frame(message)))
+    worker = Worker(Outlet(line).say)
     while not inbox.closed:
         message = inbox.take()
         if message is not None:
@@ -377,11 +381,22 @@ def main() -> int:
     return 0
 
 
-def _write(line: BinaryIO, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        with suppress(InterruptedError):
-            view = view[line.write(view) or 0 :]
+class Outlet:
+    """Writes what the worker says. One thread only."""
+
+    def __init__(self, line: BinaryIO) -> None:
+        self._line = line
+        self._rested_for = 0
+
+    def say(self, message: wire.Message) -> None:
+        """Write one message; after the first notes of a request, rest for a moment."""
+        view = memoryview(wire.frame(message))
+        while view:
+            with suppress(InterruptedError):
+                view = view[self._line.write(view) or 0 :]
+        if isinstance(message, wire.Made) and message.job > self._rested_for:
+            self._rested_for = message.job
+            time.sleep(REST)
 
 
 if __name__ == "__main__":
