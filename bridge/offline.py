@@ -72,11 +72,14 @@ class NoStore:
         if then is not None:
             then(None)
 
+    def write_all(self, events: Sequence[dict[str, Any]]) -> None:
+        """Done at once."""
+
 
 class NoLoader:
     """Nothing is loaded by address."""
 
-    def load(self, path: str, then: Callable[[Any], None]) -> None:
+    def load(self, path: str, spot: Any, then: Callable[[Any], None]) -> None:
         """Refused."""
         raise SidemanError(Code.NOT_ALLOWED, "files are named on the command line")
 

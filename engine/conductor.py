@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,7 +32,8 @@ from engine.messages.replies import (
 from engine.messages.spec import Scalar
 from engine.models import store as models
 from engine.music import DRUMS, Meter, MeterMap, Note, Position, ticks
-from engine.ports import LoadedFile, Loader, Outbox, Store
+from engine.past import Past, Spot
+from engine.ports import Loader, Outbox, Store
 from engine.presets import Preset
 from engine.requests import Requests
 from engine.session import Session, Track
@@ -285,45 +285,43 @@ class Conductor:
         track = self.session.track(command.track)
         end = next_bar(self.clock.meters, self.clock.tick(when)).bar
 
-        def then(loaded: LoadedFile | Exception) -> None:
+        def spot() -> Spot:
+            return Spot(track.number, track.name, track.program, self.session.meters, end)
+
+        def then(past: Past | Exception) -> None:
             try:
-                if isinstance(loaded, Exception):
-                    raise loaded
-                self._take_in(track, loaded, end, when)
-                self._share(client, Done(command.address, (track.number, loaded.bars)))
+                if isinstance(past, Exception):
+                    raise past
+                if past.spot != spot():  # the song's bars are others by now
+                    self._loader.load(command.path, spot(), then)
+                    return
+                self._take_in(track, past, when)
+                self._share(client, Done(command.address, (track.number, past.length)))
             except SidemanError as error:
                 self._fail(client, error, 0, command.address)
             except Exception as error:
                 log.exception("reading %s failed", command.path)
                 failure = SidemanError(Code.BAD_FILE, f"{command.path}: {error}")
                 self._fail(client, failure, 0, command.address)
-            finally:
-                self._resume(client)
+            self._resume(client)
 
         self._waiting.setdefault(client, [])
         try:
-            self._loader.load(command.path, then)
+            self._loader.load(command.path, spot(), then)
         except SidemanError:
             self._waiting.pop(client)
             raise
 
-    def _take_in(self, track: Track, loaded: LoadedFile, end: int, when: float) -> None:
-        """A file becomes the track's past: its last bar is the one before ``end``."""
-        program = loaded.program if track.program is None else track.program
-        meters = self.session.meters
-        shift = meters.start(end) - loaded.meters.start(loaded.bars)
-        notes = []
-        for note in loaded.notes:
-            place = meters.locate(loaded.meters.absolute(note.onset) + shift)
-            sound = note.program if program is None else program
-            notes.append(replace(note, bar=place.bar, tick=place.tick, program=sound))
-        self.session.play_instead(track, notes)
+    def _take_in(self, track: Track, past: Past, when: float) -> None:
+        """A file that was laid out becomes the track's past."""
+        self.session.play_instead(track, past.bars)
         self._store.write({"event": "clear", "track": track.number})
-        if track.program != program:
-            track.program = program
+        if track.program != past.program:
+            track.program = past.program
             self._store.write(track_event(track))
-        for bar in track.played:
-            self._was_played(track, bar, when)
+        self._store.write_all(past.events)
+        self._played = {at for at in self._played if at[0] != track.number}
+        self._teller.changed(when)
 
     def _resume(self, client: int) -> None:
         """Obey what a client sent while its file was being read."""

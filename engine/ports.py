@@ -6,12 +6,13 @@ is called here returns at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from engine.messages.replies import Reply
 from engine.messages.spec import Scalar
-from engine.music import MeterMap, Note
+from engine.music import MeterMap
+from engine.past import Past, Spot
 from engine.takes import Take
 from engine.worker.wire import ToWorker
 
@@ -48,41 +49,20 @@ class Store(Protocol):
     def write(
         self, event: dict[str, Any], then: Callable[[str | None], None] | None = None
     ) -> None:
-        """Append a line to the journal."""
+        """Append a line to the journal. The event belongs to the store from now on."""
+
+    def write_all(self, events: Sequence[dict[str, Any]]) -> None:
+        """Append many lines, at the cost of one."""
 
 
 class Loader(Protocol):
     """Reads files that become a track's past."""
 
-    def load(self, path: str, then: Callable[[LoadedFile | Exception], None]) -> None:
-        """Read the file, and call ``then`` on the conductor's thread.
+    def load(self, path: str, spot: Spot, then: Callable[[Past | Exception], None]) -> None:
+        """Read the file and lay it out for ``spot``; call ``then`` on the conductor's thread.
 
         Raises ``not-allowed`` at once for a path outside the allowed folders.
         """
-
-
-class LoadedFile(Protocol):
-    """What was in a file."""
-
-    @property
-    def bars(self) -> int:
-        """Its length."""
-        ...
-
-    @property
-    def meters(self) -> MeterMap:
-        """The meters that its bars have."""
-        ...
-
-    @property
-    def notes(self) -> tuple[Note, ...]:
-        """Its notes, with bars counted from its start."""
-        ...
-
-    @property
-    def program(self) -> int | None:
-        """Its instrument, where it has only one."""
-        ...
 
 
 class Maker(Protocol):

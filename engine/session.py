@@ -131,21 +131,16 @@ class Session:
             note = Note(
                 place.bar, place.tick, note.program, note.pitch, note.duration, note.velocity
             )
-        _check_bar(track, note.bar, len(track.played.get(note.bar, ())) + 1)
+        check_bar(track.name, note.bar, len(track.played.get(note.bar, ())) + 1)
         insort(track.played.setdefault(note.bar, []), note)
         self._changed.add(note.bar)
         self.last_track = track.number
 
-    def play_instead(self, track: Track, notes: Iterable[Note]) -> None:
-        """These notes, each inside its bar, become a track's whole past; its takes are hidden."""
-        played: dict[int, list[Note]] = {}
-        for note in sorted(notes):
-            played.setdefault(note.bar, []).append(note)
-        for bar, inside in played.items():
-            _check_bar(track, bar, len(inside))
+    def play_instead(self, track: Track, bars: dict[int, list[Note]]) -> None:
+        """These notes, in order, become a track's whole past; its takes are hidden."""
         self.clear(track)
-        track.played = played
-        self._changed.update(played)
+        track.played = bars
+        self._changed.update(bars)
         self.last_track = track.number
 
     def press(self, track: Track, pitch: int, velocity: int, onset: int) -> None:
@@ -290,12 +285,12 @@ class Session:
         return tuple(sorted({n.program for b in bars for n in self.notes(track, b)}))
 
 
-def _check_bar(track: Track, bar: int, count: int) -> None:
-    """Refuse a bar that no song has, and more notes than a bar may have."""
+def check_bar(track: str, bar: int, count: int) -> None:
+    """Refuse a bar that no song has, and more notes than a track may have in one."""
     if bar > LAST_BAR:
         raise SidemanError(Code.BAD_ARGUMENTS, f"bar {bar} is beyond bar {LAST_BAR}")
     if count > MAX_BAR_NOTES:
         raise SidemanError(
             Code.BAD_ARGUMENTS,
-            f"bar {bar} of track {track.name} is full: it holds {MAX_BAR_NOTES} notes",
+            f"bar {bar} of track {track} is full: it holds {MAX_BAR_NOTES} notes",
         )

@@ -1,4 +1,4 @@
-"""Files that become a track's past: read on a thread, and from the allowed folders only."""
+"""Files that become a track's past: read and laid out on a thread, from allowed folders only."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from queue import SimpleQueue
 from bridge.files.midi_file import read_midi
 from engine.errors import Code, SidemanError
 from engine.music import MeterMap, Note
-from engine.ports import LoadedFile
+from engine.past import Past, Spot, lay_out
 
 MIDI_SUFFIXES = {".mid", ".midi"}
 
-Then = Callable[[LoadedFile | Exception], None]
+Then = Callable[[Past | Exception], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ class FileLoader:
         """``folders`` are the ones that may be read from; relative paths belong to the first."""
         self._folders = [folder.resolve() for folder in folders]
         self._post = post
-        self._jobs: SimpleQueue[tuple[Path, Then]] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[Path, Spot, Then]] = SimpleQueue()
         threading.Thread(target=self._run, name="loader", daemon=True).start()
 
-    def load(self, path: str, then: Then) -> None:
+    def load(self, path: str, spot: Spot, then: Then) -> None:
         """Queue a file. Raises ``not-allowed`` for one outside the folders."""
-        self._jobs.put((self.allowed(path), then))
+        self._jobs.put((self.allowed(path), spot, then))
 
     def allowed(self, path: str) -> Path:
         """The file that ``path`` means, links followed, where it lies in an allowed folder."""
@@ -75,12 +75,12 @@ class FileLoader:
 
     def _run(self) -> None:
         while True:
-            path, then = self._jobs.get()
-            result = self._read(path)
+            path, spot, then = self._jobs.get()
+            result = self._lay_out(path, spot)
             self._post(lambda then=then, result=result: then(result))  # type: ignore[misc]
 
-    def _read(self, path: Path) -> Loaded | Exception:
+    def _lay_out(self, path: Path, spot: Spot) -> Past | Exception:
         try:
-            return read(path)
+            return lay_out(read(path), spot)
         except Exception as error:  # whatever it is, the client must hear of it
             return error

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -102,8 +102,11 @@ class Scribe:
 
     def write(self, event: dict[str, Any], then: Then | None = None) -> None:
         """Append a line to the journal; see :class:`engine.ports.Store`."""
-        line = json.dumps(event, separators=(",", ":")) + "\n"
-        self._jobs.put(lambda: self._do(lambda: self._append(line), then))
+        self._jobs.put(lambda: self._do(lambda: self._append([event]), then))
+
+    def write_all(self, events: Sequence[dict[str, Any]]) -> None:
+        """Append many lines."""
+        self._jobs.put(lambda: self._do(lambda: self._append(events), None))
 
     def save(self, take: Take, meters: MeterMap, bpm: float, then: Then) -> None:
         """Write a closed take's files, and its line in the journal."""
@@ -133,12 +136,13 @@ class Scribe:
         if then is not None:
             self._post(lambda: then(error))
 
-    def _append(self, line: str) -> None:
+    def _append(self, events: Sequence[dict[str, Any]]) -> None:
         if self._journal is None:
             self._journal = (self.folder / JOURNAL).open("a", encoding="utf-8")
             if self._journal.tell() and not _ends_with_newline(self.folder / JOURNAL):
                 self._journal.write("\n")
-        self._journal.write(line)
+        for event in events:
+            self._journal.write(json.dumps(event, separators=(",", ":")) + "\n")
         self._journal.flush()
 
     def _save(self, number: int, about: dict[str, Any], song: MidiSong) -> None:
@@ -146,7 +150,7 @@ class Scribe:
         write_midi(stem.with_suffix(".mid"), song)
         with replacing(stem.with_suffix(".json")) as part:
             part.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        self._append(json.dumps({"event": "take", "take": number}) + "\n")
+        self._append([{"event": "take", "take": number}])
 
 
 def _ends_with_newline(path: Path) -> bool:

@@ -618,6 +618,30 @@ class TestLoad:
         rolling.send("/sideman/sync", 1)
         assert rolling.replies(Synced)
 
+    def test_a_meter_that_changes_while_it_is_read(self, rolling: Band) -> None:
+        rolling.shelf.files["song.mid"] = File(1, tuple(tune(0, (50,))))
+        rolling.send("/sideman/track/load", 2, "song.mid")
+        rolling.send("/sideman/transport", 1, 120.0, 6, 0.0, 3, 4, client=2)
+        rolling.shelf.read()
+        assert not rolling.replies(Done), "it has to be laid out anew"
+        rolling.shelf.read()
+        assert rolling.replies(Done)[-1].args() == ("/sideman/track/load", 2, 1)
+        (note,) = rolling.session.notes(rolling.session.track(2), 6)
+        assert (note.bar, note.beat) == (6, 2.0), "one beat of its four lies in the bar before"
+
+    def test_it_is_in_the_journal_at_once(self, rolling: Band) -> None:
+        notes = (*tune(0, (50,)), *tune(1, (51,)))
+        rolling.shelf.files["song.mid"] = File(2, notes, program=40)
+        rolling.send("/sideman/track/note", 2, 70, 90, 3, 0.0, 1.0)
+        rolling.send("/sideman/track/load", 2, "song.mid")
+        rolling.shelf.read()
+        events = rolling.store.events[-4:]
+        assert [e["event"] for e in events] == ["clear", "track", "played", "played"]
+        assert [(e["bar"], e["notes"][0][3]) for e in events[2:]] == [(6, 50), (7, 51)]
+        rolling.wait(2.0)
+        played = [e for e in rolling.store.events if e["event"] == "played" and e["track"] == 2]
+        assert played == events[2:], "and not once more"
+
     def test_a_file_that_holds_too_much_for_a_bar(self, rolling: Band) -> None:
         before = state(rolling)
         rolling.shelf.files["noise.mid"] = File(1, tuple(tune(0)) * 2000)

@@ -6,7 +6,7 @@ goes out is a list, and the journal is another. So every moment of a request can
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ from engine.messages.replies import (
 )
 from engine.messages.table import request_number
 from engine.music import MeterMap, Note
+from engine.past import Spot, lay_out
 from engine.presets import Preset
 from engine.takes import Take
 from engine.worker import wire
@@ -106,6 +107,9 @@ class Memory:
         if then is not None:
             self._tell(then)
 
+    def write_all(self, events: Sequence[dict[str, Any]]) -> None:
+        self.events += events
+
     def _tell(self, then: Callable[[str | None], None]) -> None:
         if self.slow:
             self._later.append(lambda: then(self.broken))
@@ -126,16 +130,22 @@ class Shelf:
 
     def __init__(self) -> None:
         self.files: dict[str, Any] = {}
-        self._reading: list[tuple[str, Callable[[Any], None]]] = []
+        self._reading: list[tuple[str, Spot, Callable[[Any], None]]] = []
 
-    def load(self, path: str, then: Callable[[Any], None]) -> None:
+    def load(self, path: str, spot: Spot, then: Callable[[Any], None]) -> None:
         if path not in self.files:
             raise SidemanError(Code.NOT_ALLOWED, f"{path} lies outside the folders")
-        self._reading.append((path, then))
+        self._reading.append((path, spot, then))
 
     def read(self) -> None:
-        path, then = self._reading.pop(0)
-        then(self.files[path])
+        path, spot, then = self._reading.pop(0)
+        found = self.files[path]
+        if not isinstance(found, Exception):
+            try:
+                found = lay_out(found, spot)
+            except SidemanError as error:
+                found = error
+        then(found)
 
 
 class Line(DirectLine):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
-from bridge.files.loader import FileLoader, Loaded, read
+from bridge.files.loader import FileLoader, read
 from bridge.files.midi_file import MidiSong, MidiTrack, write_midi
+from bridge.files.session_folder import Scribe, events
 from engine.errors import Code, SidemanError
+from engine.messages.replies import Done
 from engine.music import DRUMS, Meter, MeterMap, Note
-from tests.support.band import tune
+from engine.past import Past, Spot
+from tests.support.band import Band, tune
+from tests.support.tiny_model import make_tiny_model
 
 
 @pytest.fixture
@@ -25,6 +30,9 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
+SPOT = Spot(track=2, name="keys", program=None, meters=MeterMap(), end=10)
+
+
 class Desk:
     def __init__(self, here: Path) -> None:
         self.calls: SimpleQueue[Any] = SimpleQueue()
@@ -32,7 +40,7 @@ class Desk:
 
     def load(self, path: str) -> Any:
         found: list[Any] = []
-        self.loader.load(path, found.append)
+        self.loader.load(path, SPOT, found.append)
         assert not found, "never at once, and never on the thread that asks"
         self.calls.get(timeout=10)()
         return found[0]
@@ -44,16 +52,48 @@ def desk(here: Path) -> Desk:
 
 
 def test_a_song(desk: Desk, here: Path) -> None:
-    loaded = desk.load(str(here / "allowed" / "song.mid"))
-    assert isinstance(loaded, Loaded)
+    loaded = read(here / "allowed" / "song.mid")
     assert (loaded.bars, loaded.program) == (3, 0)
     assert list(loaded.notes) == tune(0) + tune(2)
     assert loaded.meters == MeterMap()
 
 
+def test_it_comes_laid_out_for_its_spot(desk: Desk, here: Path) -> None:
+    past = desk.load(str(here / "allowed" / "song.mid"))
+    assert isinstance(past, Past)
+    assert (past.length, past.program, past.spot) == (3, 0, SPOT)
+    assert past.bars == {7: tune(7), 9: tune(9)}
+
+
+def test_a_long_file_costs_the_conductors_thread_nothing(here: Path) -> None:
+    """Twenty thousand notes; counted in calls, which do not depend on the machine."""
+    notes = [note for bar in range(5000) for note in tune(bar)]
+    write_midi(here / "session" / "long.mid", MidiSong.of_notes(notes))
+    calls: SimpleQueue[Any] = SimpleQueue()
+    band = Band(make_tiny_model(here / "model"), store=Scribe(here / "session", calls.put))
+    band.conductor._loader = FileLoader([here / "session"], calls.put)
+    band.send("/sideman/track/load", 1, "long.mid")
+    take_in = calls.get(timeout=30)
+    steps = 0
+
+    def count(*_: object) -> None:
+        nonlocal steps
+        steps += 1
+
+    sys.setprofile(count)
+    take_in()
+    band.conductor.write_played()
+    sys.setprofile(None)
+    band.store.close()
+    assert [done.args() for done in band.replies(Done)] == [("/sideman/track/load", 1, 5000)]
+    assert steps < 500, "no call for each note, nor for each bar"
+    played = [event for event in events(here / "session") if event["event"] == "played"]
+    assert sum(len(event["notes"]) for event in played) == len(notes)
+
+
 def test_relative_paths_belong_to_the_session(desk: Desk, here: Path) -> None:
-    assert desk.load("song.mid").path == here / "session" / "song.mid"
-    assert desk.load("../allowed/song.mid").path == here / "allowed" / "song.mid"
+    assert desk.loader.allowed("song.mid") == here / "session" / "song.mid"
+    assert desk.loader.allowed("../allowed/song.mid") == here / "allowed" / "song.mid"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +129,7 @@ def test_nothing_outside(desk: Desk, here: Path, path: str) -> None:
 
 def test_a_link_inside_is_a_file_like_any_other(desk: Desk, here: Path) -> None:
     (here / "session" / "link.mid").symlink_to(here / "allowed" / "song.mid")
-    assert isinstance(desk.load("link.mid"), Loaded)
+    assert isinstance(desk.load("link.mid"), Past)
 
 
 @pytest.mark.parametrize("kind", ["missing.mid", "folder.mid", "empty.mid", "pipe.mid", "song.wav"])
@@ -107,7 +147,7 @@ def test_what_cannot_be_read_is_a_bad_file(desk: Desk, here: Path, kind: str) ->
     result = desk.load(kind)
     assert isinstance(result, SidemanError)
     assert result.code == Code.BAD_FILE
-    assert isinstance(desk.load("song.mid"), Loaded), "the next one is read"
+    assert isinstance(desk.load("song.mid"), Past), "the next one is read"
 
 
 def test_the_program_is_known_where_there_is_one(here: Path) -> None:
