@@ -14,7 +14,7 @@ from engine.messages.commands import Ask
 from engine.session import Session, Track
 from engine.shelf import Shelf
 from engine.timing import Clock, Target, next_bar, next_sixteenth
-from engine.worker.wire import Speculate
+from engine.worker.wire import Wish
 
 
 @dataclass(slots=True)
@@ -107,8 +107,11 @@ class Asking:
         self._last[track.number] = replace(ask, keys=replace(ask.keys, seed=None, at=at))
         self.session.last_track = track.number
 
-    def guess(self, now: float) -> Speculate | None:
-        """What will probably be asked next, from wherever the song is: the same as last time."""
+    def guess(self, now: float) -> tuple[str, Wish] | None:
+        """What will probably be asked next, from wherever the song is: the same as last time.
+
+        A model's name and a wish; None where nothing need be made ahead.
+        """
         number = self.session.last_track
         if number is None or not self.parameters.get("speculation", True):
             return None
@@ -120,4 +123,4 @@ class Asking:
         except SidemanError:
             return None  # what can't be asked now need not be made ahead
         model = brief.preset.model
-        return Speculate(model, wish) if self.shelf.holds(model) else None
+        return (model, wish) if self.shelf.holds(model) else None

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from engine import __version__, presets
 from engine.asking import Asking
 from engine.errors import Code, SidemanError
+from engine.foresight import Foresight
 from engine.hands import Hands
 from engine.messages import commands as c
 from engine.messages.parameters import PARAMETERS
@@ -93,6 +94,7 @@ class Conductor:
         self._asking = Asking(
             self.session, clock, self._hands, self.shelf, self.parameters, random_seed
         )
+        self._foresight = Foresight()
         self._keep_at: float | None = None
         self._played: set[tuple[int, int]] = set()
         self._bar = 0
@@ -106,6 +108,7 @@ class Conductor:
         self.shelf.connect(worker)
         self.requests = Requests(self.session, self.clock, self._outbox, self._store, worker)
         self.requests.model_hash = self.shelf.hash_of
+        self.requests.foreseen = self._foresight.made
         self._teller = Teller(self.session, worker, self.requests.speed)
 
     def start(self, now: float) -> None:
@@ -341,7 +344,7 @@ class Conductor:
         brief, place = self._asking.understand(ask, track, when)
         self.shelf.ensure(brief.preset.model, when)
         held_until = self._hands.tick(when) if self.session.is_held() else None
-        self._teller.tell(when, held_until)
+        self._tell(when, held_until)
         self.requests.accept(client, ask, brief, place, when)
         self._asking.accepted(ask, track)
         self._teller.changed(when)
@@ -435,17 +438,20 @@ class Conductor:
     def worker_ready(self, loaded: wire.Loaded, now: float) -> None:
         """A worker has a model and knows nothing: tell it all that was played and asked."""
         self.requests.speed.stepped(loaded.step_seconds)
+        self._foresight.void()
         self._teller.tell_all(now)
         self.requests.worker_ready()
         self._teller.changed(now)
 
     def worker_faster(self, loaded: wire.Loaded) -> None:
         """The compiled step is ready: deadlines are reckoned with its speed."""
+        self._foresight.void()
         log.info("the model %s is played by %s now", loaded.model, loaded.runtime)
         self.requests.speed.stepped(loaded.step_seconds)
 
     def worker_died(self, now: float) -> None:
         """What was asked of the worker is lost."""
+        self._foresight.void()
         self.requests.worker_died(now)
 
     def model_failed(self, failed: wire.Failed, now: float) -> None:
@@ -456,6 +462,8 @@ class Conductor:
     def worker_says(self, message: wire.FromWorker, now: float) -> None:
         """Something became of a request."""
         match message:
+            case wire.Made(job) if job < 0:
+                self._foresight.add(message)
             case wire.Made():
                 self.requests.notes(message, now)
             case wire.Started():
@@ -478,7 +486,7 @@ class Conductor:
             self._bar = bar
             self._teller.changed(now)
         if self._teller.due(now):
-            self._teller.tell(now)
+            self._tell(now)
             self._make_ahead(now)
         if self._keep_at is not None and now >= self._keep_at:
             self.write_played()
@@ -487,8 +495,14 @@ class Conductor:
         """Have the worker begin what will probably be asked next, where it has nothing to do."""
         if self._worker.ready and not len(self.requests):
             guess = self._asking.guess(now)
-            if guess is not None:
-                self._worker.send(guess)
+            begun = None if guess is None else self._foresight.begin(*guess)
+            if begun is not None:
+                self._worker.send(begun)
+
+    def _tell(self, now: float, held_until: int | None = None) -> None:
+        """The worker hears what has changed; what it made ahead no longer follows from it."""
+        if self._teller.tell(now, held_until):
+            self._foresight.void()
 
     def next_moment(self, now: float) -> float:
         """When :meth:`tick` should be called again, if nothing comes in before."""

@@ -67,6 +67,8 @@ class Requests:
         self.late = 0
         self.closed = 0
         self.model_hash: Callable[[str], str] = lambda model: ""
+        self.foreseen: Callable[[str, wire.Wish, int], list[wire.Made]] = lambda *_: []
+        """What was made ahead of a model's wish, as a job's."""
         self.midi: Callable[[Request, Note], None] | None = None
         """Where notes go that are to be played by MIDI; None while no port is open."""
 
@@ -115,7 +117,9 @@ class Requests:
         wish = wish_for(brief, place, self._session)
         plan_of(wish)
         due = self._due(brief, place, now)
-        wait = self._wait(due) + self.speed.backlog(now)
+        model = brief.preset.model
+        there = self.foreseen(model, wish, 0)
+        wait = 0.0 if there else self._wait(due) + self.speed.backlog(now)
         ready = now + wait + self.speed.head_start(
             place.bars, self._clock.bar_seconds(place.target.bar)
         )
@@ -145,11 +149,15 @@ class Requests:
         request.again = [0] * sequences
         self._live[request.job] = request
         self._keys[request.key] = request
-        self._give(request)
         self._say(request, accepted)
         if late is not None:
             self.late += 1
             self._say(request, late)
+        for made in self.foreseen(model, wish, request.job):
+            self.notes(made, now)
+        # The worker says them once more, with all that follows: see `_fresh`.
+        request.again = [0] * sequences
+        self._give(request)
         self._store.write(
             {"event": "request", "client": client, "req": ask.req, "verb": ask.verb,
              "track": brief.track, "keys": _plain(ask.keys.given()), "seed": brief.seed,

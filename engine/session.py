@@ -7,7 +7,7 @@ of a note that is still held.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -233,19 +233,22 @@ class Session:
 
     def notes(self, track: Track, bar: int) -> list[Note]:
         """What a track plays in a bar: what was played, and the take that lies there."""
+        return sorted(self._sounds(track, bar))
+
+    def _sounds(self, track: Track, bar: int) -> Iterable[Note]:
         take = covering(self.active(track), bar)
         shown = () if take is None else (n for n in take.notes if n.bar == bar)
-        return sorted(chain(track.played.get(bar, ()), shown))
+        return chain(track.played.get(bar, ()), shown)
 
     def mix(self, bar: int, *, without: Iterable[int] = ()) -> list[Note]:
         """What all tracks play in a bar, in sounding order."""
+        return sorted(self.sounds(bar, without=without))
+
+    def sounds(self, bar: int, *, without: Iterable[int] = ()) -> Iterator[Note]:
+        """The same in no order."""
         left_out = set(without)
-        return sorted(
-            note
-            for track in self.tracks.values()
-            if track.number not in left_out
-            for note in self.notes(track, bar)
-        )
+        tracks = (track for track in self.tracks.values() if track.number not in left_out)
+        return chain.from_iterable(self._sounds(track, bar) for track in tracks)
 
     def has_music(self, track: Track) -> bool:
         """Whether a track has anything to play, anywhere."""

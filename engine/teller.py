@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from engine.listener import WINDOW_BARS
 from engine.ports import Maker
 from engine.session import Session
@@ -42,8 +44,8 @@ class Teller:
         self.moment = None
         return True
 
-    def tell(self, now: float, held_until: int | None = None) -> None:
-        """Tell the bars that have changed.
+    def tell(self, now: float, held_until: int | None = None) -> bool:
+        """Tell the bars that have changed. False where none has.
 
         At a trigger, notes that are held count as if they ended at ``held_until`` absolute ticks;
         once they do end, their bars will have changed again.
@@ -53,12 +55,14 @@ class Teller:
         bars = []
         for bar in sorted({*self._session.take_changes(), *held}):
             meter = self._session.meters.at(bar)
-            notes = sorted([*self._session.mix(bar), *(n for n in sounding if n.bar == bar)])
-            bars.append((bar, meter.num, meter.den, [wire.row(note) for note in notes]))
+            notes = chain(self._session.sounds(bar), (n for n in sounding if n.bar == bar))
+            # As rows they are sorted several times as fast: a crowded bar is told again and again.
+            bars.append((bar, meter.num, meter.den, sorted(map(wire.row, notes))))
         if bars:
             self._worker.send(wire.Hear(bars))
         self._told = sum(len(notes) for *_, notes in bars)
         self._speed.told(self._new({bar: len(notes) for bar, *_, notes in bars}), now)
+        return bool(bars)
 
     def _new(self, told: dict[int, int]) -> int:
         """How many of the notes told have to be fed: those of the context that were not known."""

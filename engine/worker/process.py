@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
@@ -58,10 +59,9 @@ class Player:
 
 @dataclass(slots=True)
 class Job:
-    """A request in work, or a guess at the next one (number 0).
+    """A request in work, or a guess at the next one (its number is below 0).
 
-    ``events`` are what was made and not yet sent: notes by variation, or None where a variation is
-    complete.
+    ``events`` are what was made: notes by variation, or None where a variation is complete.
     """
 
     number: int
@@ -76,7 +76,9 @@ class Job:
     seconds: float = 0.0
     bar: int = 0
     speculated: bool = False
-    events: deque[tuple[int, Note | None]] = field(default_factory=deque)
+    events: list[tuple[int, Note | None]] = field(default_factory=list)
+    said: int = 0
+    """How many of the events were sent."""
 
 
 class Worker:
@@ -240,7 +242,8 @@ class Worker:
             self._jobs[message.job] = Job(message.job, message.model, message.wish, due)
             return
         self._guess = None
-        job.number, job.due, job.fed, job.speculated = message.job, due, 0, True
+        # All is said once more: the engine may have let go of what it was told of the guess.
+        job.number, job.due, job.fed, job.said, job.speculated = message.job, due, 0, 0, True
         self._jobs[job.number] = job
         self._say_started(job)
         self._flush(job)
@@ -261,16 +264,27 @@ class Worker:
         return guess if guess.mark == listener.mark(wish.context_end) else None
 
     def _speculate(self, message: wire.Speculate) -> None:
-        if message.model in self._players and self._foreseen(message) is None:
-            self._guess = Job(0, message.model, message.wish, 0.0)
+        if message.model not in self._players:
+            return
+        guess = self._foreseen(message)
+        if guess is None:
+            self._guess = Job(message.job, message.model, message.wish, 0.0)
+        else:
+            guess.number, guess.said = message.job, 0
+            self._flush(guess)
 
     def _think_ahead(self, guess: Job) -> bool:
-        if guess.making is not None and (guess.making.done or guess.bar >= SPECULATED_BARS):
+        if _is_enough(guess):
             return False
+        bar = guess.bar
         try:
             self._step(guess)
         except (SidemanError, MemoryError, KeyError):
             self._guess = None  # a guess that can't be fulfilled is nobody's business
+            return True
+        # The first note at once, then bar by bar: each message wakes the engine.
+        if not guess.said or guess.bar != bar or _is_enough(guess):
+            self._flush(guess)
         return True
 
     def _advance(self, job: Job) -> None:
@@ -309,25 +323,35 @@ class Worker:
         self._send(wire.Started(job.number, job.fed, job.speculated))
 
     def _flush(self, job: Job) -> None:
-        """Send what was made: runs of one variation's notes as one message."""
-        rows: list[wire.NoteRow] = []
-        while job.events:
-            variation, note = job.events.popleft()
-            if note is not None:
-                rows.append(wire.row(note))
-                if job.events and job.events[0][0] == variation and job.events[0][1] is not None:
-                    continue
+        """Send what was made: runs of one variation's notes as one message.
+
+        Of a guess only the notes: its variations are finished once it has been asked for.
+        """
+        for (variation, finished), run in groupby(
+            job.events[job.said :], key=lambda event: (event[0], event[1] is None)
+        ):
+            events = list(run)
+            if not finished:
+                rows = [wire.row(note) for _, note in events if note is not None]
                 self._send(wire.Made(job.number, variation, rows))
-                rows = []
-            else:
+            elif job.number > 0:
                 self._send(wire.Finished(job.number, variation, digest(job.context)))
-        if job.making is not None and job.making.done:
+            else:
+                return
+            job.said += len(events)
+        if job.number > 0 and job.making is not None and job.making.done:
             self._jobs.pop(job.number, None)
             self._send(wire.JobDone(job.number, job.making.tokens, job.seconds))
 
     def _fail(self, job: Job, code: str, text: str) -> None:
         self._jobs.pop(job.number, None)
         self._send(wire.JobFailed(job.number, code, text))
+
+
+def _is_enough(guess: Job) -> bool:
+    """Whether a guess was made as far as it is to be."""
+    making = guess.making
+    return making is not None and (making.done or guess.bar >= SPECULATED_BARS)
 
 
 def _prelude(vocabulary: Vocabulary) -> list[int]:

@@ -116,8 +116,12 @@ class Make(Message, tag="make", frozen=True):
 
 
 class Speculate(Message, tag="speculate", frozen=True):
-    """Make the beginning of this wish when there is nothing better to do, in case it is asked."""
+    """Make the beginning of this wish when there is nothing better to do, in case it is asked.
 
+    ``job`` is below 0, as no request's is; each takes the place of the one before.
+    """
+
+    job: int
     model: str
     wish: Wish
 

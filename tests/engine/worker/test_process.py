@@ -193,7 +193,7 @@ def test_a_job_that_cannot_be_made_fails_alone(rig: Rig) -> None:
 
 def test_an_unloaded_model_fails_its_jobs_and_no_other(rig: Rig, tiny_model: Path) -> None:
     rig.tell(wire.Load("other", str(tiny_model)), make(1))
-    rig.tell(wire.Make(2, "other", wish()), wire.Speculate("other", wish(seed=4))).work(5)
+    rig.tell(wire.Make(2, "other", wish()), wire.Speculate(-1, "other", wish(seed=4))).work(5)
     rig.tell(wire.Unload("other"), wire.Unload("never")).work()
     assert [m.job for m in rig.of(wire.JobFailed)] == [2]
     assert rig.kinds(1)[-1] == "JobDone"
@@ -234,7 +234,7 @@ class TestSpeculation:
     """What is made ahead is what would have been made."""
 
     def guess(self, rig: Rig, **changes: Any) -> Rig:
-        return rig.tell(wire.Speculate("m", wish(**changes))).work()
+        return rig.tell(wire.Speculate(-1, "m", wish(**changes))).work()
 
     def plain(self, folder: Path, bars: Bars, **changes: Any) -> list[wire.NoteRow]:
         return Rig(folder).tell(hear(bars), make(1, **changes)).work().notes()
@@ -246,12 +246,14 @@ class TestSpeculation:
     ) -> None:
         more = {"rooms": [ROOM] * length, "variations": variations}
         self.guess(rig, **more)
-        assert not rig.of(wire.Made)
+        assert not rig.of(wire.Finished)
+        foreseen = rig.notes(-1, 0)
         rig.tell(make(1, **more))
+        assert rig.notes(1, 0)[: len(foreseen)] == foreseen, "all is said once more"
         (started,) = rig.of(wire.Started)
         assert started.speculated
         assert started.fed == 0
-        assert rig.of(wire.Made), "the first notes are there at once"
+        assert foreseen, "the first notes are there before they are asked for"
         rig.work()
         assert rig.kinds()[-1] == "JobDone"
         assert len(rig.of(wire.JobDone)) == 1
@@ -305,25 +307,29 @@ class TestSpeculation:
 
     def test_a_guess_is_kept_while_the_same_is_said_again(self, rig: Rig) -> None:
         self.guess(rig)
-        rig.tell(hear({7: song()[7]}), wire.Speculate("m", wish()))
-        assert not rig.work().of(wire.Made)
+        foreseen = rig.notes(-1)
+        tokens = rig.worker._guess.making.tokens
+        rig.tell(hear({7: song()[7]}), wire.Speculate(-2, "m", wish()))
+        assert rig.notes(-2) == foreseen, "whoever asks anew is told what there is"
+        assert rig.work().worker._guess.making.tokens == tokens
         rig.tell(make(1))
         assert rig.of(wire.Started)[0].speculated
 
     def test_half_a_guess_is_gone_on_with(self, rig: Rig, tiny_model: Path) -> None:
-        rig.tell(wire.Speculate("m", wish())).work(12)
+        rig.tell(wire.Speculate(-1, "m", wish())).work(12)
         rig.tell(make(1)).work()
         assert rig.of(wire.Started)[0].speculated
         assert rig.notes() == self.plain(tiny_model, song())
 
     def test_a_request_comes_before_a_guess(self, rig: Rig) -> None:
-        rig.tell(wire.Speculate("m", wish(seed=1)), make(1)).work()
+        rig.tell(wire.Speculate(-1, "m", wish(seed=1)), make(1)).work()
         assert not rig.of(wire.Started)[0].speculated
         assert rig.kinds()[-1] == "JobDone"
 
     def test_a_guess_that_cannot_be_fulfilled_is_nobodys_business(self, rig: Rig) -> None:
         said = len(rig.said)
-        rig.tell(wire.Speculate("m", wish(low=90, high=10)), wire.Speculate("x", wish())).work()
+        rig.tell(wire.Speculate(-1, "m", wish(low=90, high=10)))
+        rig.tell(wire.Speculate(-2, "x", wish())).work()
         assert len(rig.said) == said
         assert not rig.worker.work()
 

@@ -42,7 +42,7 @@ MESSAGES = {
     wire.Hear: st.builds(wire.Hear, st.lists(bars, max_size=3)),
     wire.Forget: st.builds(wire.Forget),
     wire.Make: st.builds(wire.Make, small, text, wishes, st.none() | real),
-    wire.Speculate: st.builds(wire.Speculate, text, wishes),
+    wire.Speculate: st.builds(wire.Speculate, small, text, wishes),
     wire.Cancel: st.builds(wire.Cancel, small),
     wire.Ping: st.builds(wire.Ping, small),
     wire.Loaded: st.builds(wire.Loaded, text, text, text, text, real),
