@@ -86,8 +86,7 @@ class Making:
             Draft(number, Writer(vocabulary, plan), self._sampler(wish, number))
             for number in range(count)
         ]
-        self._rows = list(range(count))
-        """Which row of the stream each live sequence has."""
+        """What is not complete yet: a draft for each row of the stream, in order."""
         self._all = list(self._live)
         self._probe = stream.fork(1) if wish.candidates > 1 else None
         self._stream = stream.fork(count)
@@ -119,38 +118,32 @@ class Making:
         if not self._live and self._comparing is not None:
             return self._choose(self._comparing)
         out = Step()
-        tokens = np.zeros(self._stream.batch, dtype=np.int32)
-        for draft, row in zip(self._live, self._rows, strict=True):
-            token = self._next(draft, row)
-            tokens[row] = token
-            bar = draft.writer.bar
-            note = draft.writer.accept(token)
+        tokens, going = [], []
+        for row, draft in enumerate(self._live):
+            writer = draft.writer
+            token = writer.forced()
+            if token is None:
+                token = draft.sampler.choose(self._logits[row], writer.allowed(), writer.bias())
+            bar = writer.bar
+            note = writer.accept(token)
             if note is not None:
                 draft.notes.append(note)
                 out.notes.append((draft.number, note))
-            if draft.writer.finished:
+            if writer.finished:
                 out.finished.append(draft.number)
-            elif draft.writer.bar != bar:
-                draft.sampler.enter_bar(draft.writer.bar)
-            self.tokens += 1
+                continue
+            if writer.bar != bar:
+                draft.sampler.enter_bar(writer.bar)
+            tokens.append(token)
+            going.append(row)
+        self.tokens += len(self._live)
         if out.finished:
-            self._drop_finished()
-        if self._live:
+            self._live = [self._live[row] for row in going]
+            if going:
+                self._stream.keep(going)
+        if going:
             self._logits = self._stream.step(tokens)
         return out if self._comparing is None else Step()
-
-    def _next(self, draft: Draft, row: int) -> int:
-        forced = draft.writer.forced()
-        if forced is not None:
-            return forced
-        writer = draft.writer
-        return draft.sampler.choose(self._logits[row], writer.allowed(), writer.bias())
-
-    def _drop_finished(self) -> None:
-        pairs = zip(self._live, self._rows, strict=True)
-        going = [(s, row) for s, row in pairs if not s.writer.finished]
-        self._live = [s for s, _ in going]
-        self._rows = [row for _, row in going]
 
     # Infill: several candidates for each variation, and the one that leads best to what follows
 

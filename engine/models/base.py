@@ -75,6 +75,13 @@ class Stream(Protocol):
         """A new stream of ``batch`` copies of this one's state, which must be one sequence."""
         ...
 
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these of the sequences only, in this order; `logits` are theirs.
+
+        Raises ``ValueError`` where there are none, or not so many.
+        """
+        ...
+
 
 class Model(Protocol):
     """A loaded model: weights that never change."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, cast
 
 import numpy as np
@@ -61,6 +61,13 @@ def checked_tokens(tokens: Tokens, vocab: int) -> NDArray[np.int32]:
     return array.astype(np.int32)
 
 
+def checked_rows(rows: Sequence[int], batch: int) -> list[int]:
+    """The same ``rows``. Raises ``ValueError`` for none, and for what ``batch`` does not have."""
+    if not rows or not 0 <= min(rows) <= max(rows) < batch:
+        raise ValueError(f"{list(rows)} are not rows of {batch} sequences")
+    return list(rows)
+
+
 class Kernel(Protocol):
     """One way to compute steps, in place. Holds weights only, so threads may share it."""
 
@@ -94,8 +101,11 @@ class RwkvStream:
         self._sizes = sizes
         self._best = kernel
         self._kernel = kernel()
-        self._state = zero_state(sizes, batch)
-        self._logits = self._state.logits.view()
+        self._use(zero_state(sizes, batch))
+
+    def _use(self, state: State) -> None:
+        self._state = state
+        self._logits = state.logits.view()
         self._logits.flags.writeable = False
 
     @property
@@ -151,3 +161,10 @@ class RwkvStream:
         other = RwkvStream(self._sizes, self._best, batch)
         other._state.assign(self._state)
         return other
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these of the sequences only, in this order."""
+        kept = checked_rows(rows, self.batch)
+        mine, state = self._state, zero_state(self._sizes, len(kept))
+        state.assign(State(mine.shift[:, :, kept], mine.wkv[:, kept], mine.logits[kept]))
+        self._use(state)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ from engine.errors import Code, SidemanError
 from engine.models.base import Snapshot, Tokens
 from engine.models.folder import ModelInfo
 from engine.models.rwkv.architecture import Sizes
-from engine.models.rwkv.state import checked_tokens
+from engine.models.rwkv.state import checked_rows, checked_tokens
 from engine.models.rwkv.torch_model import Rwkv7, State
 
 WARM_UP_STEPS = 3
@@ -127,17 +127,22 @@ class TorchModel:
 
 
 class TorchStream:
-    """A `Stream` on a torch device. Belongs to one thread at a time."""
+    """A `Stream` on a torch device. Belongs to one thread at a time.
+
+    Sequences that are not kept leave their rows to the buffers, and are stepped on unread: another
+    batch would need another graph, and a graph's step hardly costs more for more rows.
+    """
 
     def __init__(self, model: TorchModel, slot: _Slot) -> None:
         self._model = model
         self._slot = slot
+        self._batch = len(slot.tokens)
         self._read()
 
     @property
     def batch(self) -> int:
         """Sequences side by side."""
-        return len(self._slot.tokens)
+        return self._batch
 
     @property
     def logits(self) -> NDArray[np.float32]:
@@ -150,7 +155,7 @@ class TorchStream:
         slot = self._slot
         row = torch.from_numpy(checked_tokens(tokens, self._model.vocab)).to(slot.tokens)
         for part in row.split(FEED) if len(row) else ():
-            logits, state = slot.net.forward(part.expand(self.batch, -1), slot.state)
+            logits, state = slot.net.forward(part.expand(len(slot.tokens), -1), slot.state)
             slot.write(logits[:, -1], state)
         self._read()
 
@@ -160,31 +165,31 @@ class TorchStream:
         row = checked_tokens(tokens, self._model.vocab)
         if len(row) != self.batch:
             raise ValueError(f"{len(row)} tokens for {self.batch} sequences")
-        self._slot.tokens.copy_(torch.from_numpy(row))
+        self._slot.tokens[: self.batch].copy_(torch.from_numpy(row))
         self._slot.step()
         self._read()
         return self._logits
 
     def snapshot(self) -> TorchSnapshot:
         """An independent copy of the state and its logits."""
-        slot = self._slot
-        return TorchSnapshot(slot.state.shift.clone(), slot.state.wkv.clone(), slot.logits.clone())
+        return TorchSnapshot(*(tensor.clone() for tensor in self._mine()))
 
     @torch.no_grad()
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to ``snapshot``, bit by bit."""
-        slot = self._slot
+        mine = self._mine()
         alike = (
             isinstance(snapshot, TorchSnapshot)
-            and snapshot.shift.shape[::3] == slot.state.shift.shape[::3]
-            and snapshot.wkv.shape[2:] == slot.state.wkv.shape[2:]
-            and snapshot.logits.shape[1] == slot.logits.shape[1]
+            and snapshot.shift.shape[::3] == mine.shift.shape[::3]
+            and snapshot.wkv.shape[2:] == mine.wkv.shape[2:]
+            and snapshot.logits.shape[1] == mine.logits.shape[1]
         )
         if not (isinstance(snapshot, TorchSnapshot) and alike):
             raise ValueError("the snapshot is not of this model")
         if len(snapshot.logits) not in (1, self.batch):
             raise ValueError(f"{len(snapshot.logits)} sequences restored into {self.batch}")
-        slot.write(snapshot.logits, State(snapshot.shift, snapshot.wkv))
+        for tensor, other in zip(mine, snapshot, strict=True):
+            tensor.copy_(other)
         self._read()
 
     def fork(self, batch: int = 1) -> TorchStream:
@@ -195,8 +200,24 @@ class TorchStream:
         other.restore(self.snapshot())
         return other
 
+    @torch.no_grad()
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these of the sequences only, in this order."""
+        kept = checked_rows(rows, self.batch)
+        mine = self._mine()
+        chosen = mine.shift[:, :, kept], mine.wkv[:, kept], mine.logits[kept]
+        self._batch = len(kept)
+        for tensor, other in zip(self._mine(), chosen, strict=True):
+            tensor.copy_(other)
+        self._read()
+
+    def _mine(self) -> TorchSnapshot:
+        """Views of the buffers' rows that hold this stream's sequences."""
+        state, rows = self._slot.state, slice(self._batch)
+        return TorchSnapshot(state.shift[:, :, rows], state.wkv[:, rows], self._slot.logits[rows])
+
     def _read(self) -> None:
-        self._logits = self._slot.logits.cpu().numpy().copy()
+        self._logits = self._slot.logits[: self._batch].cpu().numpy().copy()
         self._logits.flags.writeable = False
 
 

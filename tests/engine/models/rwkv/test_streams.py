@@ -140,6 +140,47 @@ def test_forks_leave_their_origin_alone(model: Model) -> None:
     np.testing.assert_array_equal(stream.logits, before)
 
 
+def test_sequences_that_are_kept_go_on_as_before(model: Model, kind: str) -> None:
+    first = model.open()
+    first.feed(some_tokens(10))
+    many = first.fork(6)
+    alone = [first.fork() for _ in range(6)]
+
+    def step(rows: list[int], token: int) -> None:
+        many.step([(token + 3 * row) % SMALL.vocab for row in rows])
+        for row in rows:
+            alone[row].step([(token + 3 * row) % SMALL.vocab])
+
+    def compare(rows: list[int]) -> None:
+        assert many.logits.shape == (len(rows), SMALL.vocab)
+        for logits, row in zip(many.logits, rows, strict=True):
+            assert_same(kind, logits, alone[row].logits[0])
+
+    step(list(range(6)), 7)
+    many.keep([0, 2, 3, 4, 5])
+    compare([0, 2, 3, 4, 5])
+    step([0, 2, 3, 4, 5], 11)
+    many.keep([4, 1])
+    step([5, 2], 13)
+    compare([5, 2])
+    here = many.snapshot()
+    step([5, 2], 17)
+    before = many.logits.copy()
+    many.restore(here)
+    many.step([(17 + 3 * row) % SMALL.vocab for row in (5, 2)])
+    np.testing.assert_array_equal(many.logits, before)
+    many.keep([1])
+    assert_same(kind, many.fork(2).logits[1], alone[2].logits[0])
+
+
+@pytest.mark.parametrize("rows", [[], [2], [-1], [0, 1, 2]], ids=str)
+def test_only_sequences_that_are_there_can_be_kept(model: Model, rows: list[int]) -> None:
+    stream = model.open(2)
+    with pytest.raises(ValueError, match="not rows of 2"):
+        stream.keep(rows)
+    assert stream.batch == 2
+
+
 def test_snapshots_know_their_size(model: Model) -> None:
     s = SMALL
     numbers = s.layers * (2 * s.embed + s.embed * s.head) + s.vocab
