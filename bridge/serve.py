@@ -7,7 +7,6 @@ session. It never waits for anything but the queue.
 
 from __future__ import annotations
 
-import gc
 import ipaddress
 import logging
 import signal
@@ -29,7 +28,7 @@ from bridge.osc.clients import Clients, Endpoint
 from bridge.osc.codec import capability_parts
 from bridge.osc.door import OscDoor
 from bridge.osc.server import OscServer
-from engine import presets
+from engine import garbage, presets
 from engine.conductor import Conductor
 from engine.errors import Code, SidemanError
 from engine.messages import Command, Reply, Scalar, capabilities
@@ -106,6 +105,7 @@ class Engine:
         self._know_speed()
         if recalled:
             session_folder.recall(folder, self.conductor)
+        self._sweeper = garbage.Sweeper()
         self._capabilities = capability_parts(capabilities())
         self._running = True
 
@@ -135,9 +135,7 @@ class Engine:
         """Serve until :meth:`stop`. ``on_ready`` is called once requests are answered."""
         self.conductor.start(time.monotonic())
         self._server.start()
-        # What has been made so far stays; the collector need not walk through it while music plays.
-        gc.collect()
-        gc.freeze()
+        garbage.settle()
         on_ready()
         try:
             while self._running:
@@ -158,6 +156,8 @@ class Engine:
         if next_tag is not None:
             moment = min(moment, next_tag)
         try:
+            if self._queue.empty() and self.conductor.rests:
+                self._sweeper.idle(now)
             item = self._queue.get(timeout=max(0.0, moment - time.monotonic()))
             for _ in range(BATCH):
                 self._take(item)

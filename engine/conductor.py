@@ -416,6 +416,11 @@ class Conductor:
         self._outbox.reply(client, Value(name, self._value(name)))
         self._teller.changed(when)
 
+    @property
+    def rests(self) -> bool:
+        """Whether the song stands still and nobody waits for a take."""
+        return not self.clock.playing and not len(self.requests)
+
     def status(self) -> StatusReply:
         """What the engine is doing."""
         model = self.shelf.preset.model

@@ -7,7 +7,6 @@ request ends between two tokens, and the line is never left waiting longer than 
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import threading
@@ -23,6 +22,7 @@ from typing import BinaryIO
 from msgspec import DecodeError
 from msgspec.structs import replace
 
+from engine import garbage
 from engine.errors import Code, SidemanError
 from engine.generate import Making
 from engine.listener import Listener, digest
@@ -43,6 +43,9 @@ REST = 0.0005
 very processor: without a rest they would wait for the end of our time slice, some milliseconds."""
 
 WARM_UP_STEPS = 24
+
+NICENESS = 5
+"""How far the worker stands back behind the engine, and behind the musician's other programs."""
 
 
 @dataclass(slots=True)
@@ -198,9 +201,7 @@ class Worker:
         if info.tokenizer is None:
             raise SidemanError(Code.BAD_FILE, f"model {info.name} has no tokenizer: it can't play")
         vocabulary = Vocabulary.load(folder / info.tokenizer.file)
-        # What is loaded stays; the collector need not walk through it between two notes.
-        gc.collect()
-        gc.freeze()
+        garbage.settle()
         listener = self._listen(vocabulary, model)
         return Player(model, vocabulary, listener, info.weights.sha256, model.runtime)
 
@@ -392,17 +393,25 @@ def main() -> int:
     # Whatever a library prints must not get between the messages.
     line = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    give_way()
     # The reader must get its turn soon while Python code is busy here; the default is 5 ms.
     sys.setswitchinterval(0.0005)
     inbox = Inbox(sys.stdin.buffer)
     worker = Worker(Outlet(line).say)
+    sweeper = garbage.Sweeper()
     while not inbox.closed:
         message = inbox.take()
         if message is not None:
             worker.handle(message)
-        elif not worker.work():
+        elif not worker.work() and not sweeper.idle(time.monotonic()):
             inbox.wait()
     return 0
+
+
+def give_way() -> None:
+    """Let whoever carries notes go first where there are too few processors for all."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
 
 
 class Outlet:
