@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from engine.brief import Brief, Place
 from engine.errors import Code, SidemanError
@@ -11,27 +11,47 @@ from engine.session import Session, Track
 from engine.timing import Clock, Target, entry_after, first_bar_after
 
 
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """The bars ``source`` again and again, from their end on, in the bars up to ``end``."""
+
+    source: range
+    end: int
+    notes: list[Note]
+    """What this turn adds: the notes from where the loop had got to up to ``end``."""
+
+
 def rescue(
-    brief: Brief, place: Place, ready: float, missed_ms: float, clock: Clock, session: Session
-) -> tuple[Place, list[Note]]:
+    brief: Brief,
+    place: Place,
+    ready: float,
+    missed_ms: float,
+    clock: Clock,
+    session: Session,
+    loop: Loop | None = None,
+) -> tuple[Place, Loop | None]:
     """Another place for a take that will be ready at ``ready`` seconds, by the request's rule.
 
-    Returns the place of the music to be made, and the loop that leads there, if any. Raises
-    ``too-late`` where the rule has no other place.
+    ``loop`` is what leads to the present place already. Returns the place of the music to be made,
+    and the loop that leads there, if any. Raises ``too-late`` where the rule has no other place.
     """
     target = place.target
     if brief.late == "shorten":
         entry = entry_after(clock, ready, target)
         bars = target.bar + place.bars - entry.bar
         if bars > 0:
-            return moved(place, entry, bars), []
+            return moved(place, entry, bars), None
     elif brief.late != "drop":
         bar = target.bar + 1 if target.tick else target.bar
         then = moved(place, Target(first_bar_after(clock, ready, bar)), place.bars)
         if brief.late == "loop" and not target.tick:
             track = session.track(brief.track)
-            return then, looped(session, track, target.bar, then.target.bar, clock)
-        return then, []
+            gap = range(target.bar, then.target.bar)
+            source = range(gap.start - len(gap), gap.start) if loop is None else loop.source
+            notes = looped(session, track, source, gap, clock)
+            if notes or loop is not None:  # a loop of nothing is no loop
+                return then, Loop(source, gap.stop, notes)
+        return then, None
     raise SidemanError(
         Code.TOO_LATE,
         f"bar {target.bar} would be missed by {missed_ms:.0f} ms and the rule is {brief.late}:"
@@ -46,15 +66,18 @@ def moved(place: Place, target: Target, bars: int) -> Place:
     return replace(place, target=target, bars=bars, source=source)
 
 
-def looped(session: Session, track: Track, first: int, end: int, clock: Clock) -> list[Note]:
-    """The bars before ``first`` again, for the bars up to ``end``, at which all of them end."""
+def looped(
+    session: Session, track: Track, source: range, bars: range, clock: Clock
+) -> list[Note]:
+    """What a loop of ``source``, which begins at its end, plays in ``bars``; there all notes end.
+    """
     meters = clock.meters
     found = []
-    for bar in range(first, end):
-        room = meters.start(end) - meters.start(bar)
+    for bar in bars:
+        room = meters.start(bars.stop) - meters.start(bar)
         found += [
             replace(note, bar=bar, duration=min(note.duration, room - note.tick))
-            for note in session.notes(track, bar - (end - first))
+            for note in session.notes(track, source[(bar - source.stop) % len(source)])
             if note.tick < meters.at(bar).ticks
         ]
     return found

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from engine.brief import Brief, Place
+from engine.lateness import Loop
 from engine.messages.commands import Ask
 from engine.messages.replies import Accepted
-from engine.music import Note
 from engine.takes import Take
 from engine.worker.wire import NoteRow, Wish
 
@@ -27,9 +27,8 @@ class Request:
     due: float | None
     """When its first bar line is, in seconds; None where no bar line waits for it."""
     accepted: Accepted
-    lead_bars: int = 0
-    """Bars at its beginning that are a loop of what was, before the new music enters."""
-    lead: list[Note] = field(default_factory=list)
+    loop: Loop | None = None
+    """What its takes begin with, before the new music enters, where a bar line was missed."""
     opened: bool = False
     started: bool = False
     made: bool = False
@@ -56,6 +55,15 @@ class Request:
     def req(self) -> int:
         """The client's own number of it."""
         return self.ask.req
+
+    @property
+    def awaited(self) -> float | None:
+        """When its first note has to be there; None where it is, or nothing waits for it.
+
+        A loop goes on until then.
+        """
+        begun = any(self.sent) or self.complete or (self.opened and self.loop is None)
+        return None if begun else self.due
 
     def first_bar(self) -> int:
         """The bar where the music that is being made begins."""

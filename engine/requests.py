@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from engine.brief import Brief, Place, new_take, wish_for
 from engine.errors import Code, SidemanError
 from engine.generate import plan_of
-from engine.lateness import rescue
+from engine.lateness import Loop, rescue
 from engine.messages.commands import Ask
 from engine.messages.replies import (
     Accepted,
@@ -124,12 +125,11 @@ class Requests:
             place.bars, self._clock.bar_seconds(place.target.bar)
         )
         late: Late | None = None
-        lead: list[Note] = []
-        former = place
+        loop: Loop | None = None
         if due is not None and ready + MARGIN > due:
             late = Late(ask.req, (ready + MARGIN - due) * 1000.0, brief.late)
             try:
-                place, lead = self._rescue(brief, place, ready + MARGIN, late)
+                place, loop = self._rescue(brief, place, ready + MARGIN, late)
             except SidemanError:
                 self.late += 1
                 self._outbox.reply(client, late)
@@ -137,12 +137,11 @@ class Requests:
             wish = wish_for(brief, place, self._session)
             due = self._due(brief, place, now)
         self._jobs += 1
-        entry = former if lead else place
-        accepted = Accepted(ask.req, max(0.0, wait * 1000.0), entry.target.bar)
+        entry = place.target.bar if loop is None else loop.source.stop
+        accepted = Accepted(ask.req, max(0.0, wait * 1000.0), entry)
         request = Request(
-            self._jobs, client, ask, brief, place, wish, [], now, due, accepted,
-            lead_bars=place.target.bar - former.target.bar if lead else 0, lead=lead,
-        )  # fmt: skip
+            self._jobs, client, ask, brief, place, wish, [], now, due, accepted, loop=loop
+        )
         sequences = brief.variations
         request.takes = [self._new_take(request, v) for v in range(sequences)]
         request.sent = [[] for _ in range(sequences)]
@@ -153,6 +152,8 @@ class Requests:
         if late is not None:
             self.late += 1
             self._say(request, late)
+        if loop is not None:
+            self._play_loop(request)
         for made in self.foreseen(model, wish, request.job):
             self.notes(made, now)
         # The worker says them once more, with all that follows: see `_fresh`.
@@ -167,8 +168,9 @@ class Requests:
     def _new_take(self, request: Request, variation: int) -> Take:
         self._take += 1
         take = new_take(self._take, request.brief, request.place, variation)
-        take.bar -= request.lead_bars
-        take.bars += request.lead_bars
+        if request.loop is not None:
+            take.bars += take.bar - request.loop.source.stop
+            take.bar = request.loop.source.stop
         return take
 
     def model_failed(self, failed: wire.Failed) -> None:
@@ -212,9 +214,9 @@ class Requests:
     # Late rules
 
     def _rescue(
-        self, brief: Brief, place: Place, ready: float, late: Late
-    ) -> tuple[Place, list[Note]]:
-        return rescue(brief, place, ready, late.ms, self._clock, self._session)
+        self, brief: Brief, place: Place, ready: float, late: Late, loop: Loop | None = None
+    ) -> tuple[Place, Loop | None]:
+        return rescue(brief, place, ready, late.ms, self._clock, self._session, loop)
 
     def _missed(self, request: Request, now: float) -> None:
         """The bar line has come and nothing is there: do what the rule says."""
@@ -225,31 +227,37 @@ class Requests:
         self._say(request, late)
         former = request.place
         try:
-            request.place, lead = self._rescue(request.brief, former, ready, late)
+            place, loop = self._rescue(request.brief, former, ready, late, request.loop)
+            if request.loop is not None and place.target.bar >= request.takes[0].end:
+                text = "its bars went by in the loop before its music was there; ask once more"
+                raise SidemanError(Code.TOO_LATE, text)
         except SidemanError as error:
             self._maker.send(wire.Cancel(request.job))
             self._fail(request, error)
             return
-        if request.place.bars < former.bars or request.place.target.tick:
+        if place.bars < former.bars or place.target.tick:
             # Shortened: what is being made keeps its place, and its missed beginning falls away.
-            entry = request.place.target
+            entry = place.target
             start = self._clock.meters.start
             request.from_tick = start(entry.bar) + entry.tick - start(former.target.bar)
-            request.place = former
+            self._open(request)
         else:
-            moved = request.place.target.bar - former.target.bar
-            request.lead_bars += moved if lead else 0
-            request.lead += lead
+            moved = place.target.bar - former.target.bar
+            request.place = place
             for take in request.takes:
-                take.bar += 0 if lead else moved
-                take.bars += moved if lead else 0
+                if loop is None:
+                    take.bar += moved
+                elif request.loop is None:
+                    take.bars += moved
+                # A loop that goes on takes bars from the music's end: their number was told.
+            if loop is not None:
+                request.loop = loop
+                self._play_loop(request)
             if former.target.tick or self._meters(former) != self._meters(request.place):
                 self._begin_anew(request)
                 if request.job not in self._live:
                     return
         request.due = self._due(request.brief, request.place, now)
-        if request.lead or request.from_tick:
-            self._open(request)
 
     def _meters(self, place: Place) -> list[Meter]:
         first = place.target.bar
@@ -274,12 +282,7 @@ class Requests:
     def tick(self, now: float) -> None:
         """Look after bar lines that are about to be missed."""
         for request in list(self._live.values()):
-            if (
-                request.due is not None
-                and not request.opened
-                and not any(request.sent)
-                and now >= request.due - DECIDE_AHEAD
-            ):
+            if request.awaited is not None and now >= request.awaited - DECIDE_AHEAD:
                 if self._clock.playing:
                     self._missed(request, now)
                 else:
@@ -288,10 +291,9 @@ class Requests:
     def next_moment(self) -> float | None:
         """When :meth:`tick` has something to do."""
         return min(
-            (r.due - DECIDE_AHEAD for r in self._live.values()
-             if r.due is not None and not r.opened),
+            (r.awaited - DECIDE_AHEAD for r in self._live.values() if r.awaited is not None),
             default=None,
-        )  # fmt: skip
+        )
 
     def transport_moved(self, now: float) -> None:
         """The transport was set: bar lines lie elsewhere now."""
@@ -327,10 +329,10 @@ class Requests:
         first = request.first_bar()
         for bar, tick, program, pitch, duration, velocity in fresh:
             note = Note(first + bar, tick, program, pitch, duration, velocity)
-            if request.from_tick and self._since(note, first) < request.from_tick:
-                continue
-            self._out(request, take, note)
-            self._check_late(request, note, now)
+            heard = self._heard(request, take, note)
+            if heard is not None:
+                self._out(request, take, heard)
+                self._check_late(request, heard, now)
 
     def _fresh(self, request: Request, message: wire.Made) -> list[wire.NoteRow]:
         """The notes that have not been sent yet. A take that is made again must be the same."""
@@ -351,9 +353,16 @@ class Requests:
         text = "the worker process died in the middle of a take; ask once more"
         self._fail(request, SidemanError(Code.WORKER_DIED, text))
 
-    def _since(self, note: Note, first: int) -> int:
+    def _heard(self, request: Request, take: Take, note: Note) -> Note | None:
+        """What is left of a note by the late rules: bars may be missing from either end."""
+        if not request.from_tick and request.loop is None:
+            return note
         meters = self._clock.meters
-        return meters.start(note.bar) + note.tick - meters.start(first)
+        onset = meters.absolute(note.onset)
+        room = meters.start(take.end) - onset
+        if onset < meters.start(request.first_bar()) + request.from_tick or room <= 0:
+            return None
+        return replace(note, duration=min(note.duration, room))
 
     def _open(self, request: Request) -> None:
         if request.opened:
@@ -362,9 +371,14 @@ class Requests:
         name = self._session.track(request.brief.track).name
         for take in request.takes:
             self._say(request, ClipOpen(request.req, take.number, name, take.bar, take.bars))
+
+    def _play_loop(self, request: Request) -> None:
+        """Send what the loop plays until the next bar line at which the music may be there."""
+        assert request.loop is not None
+        self._open(request)
         channel = self._session.track(request.brief.track).output_channel
         for take in request.takes:
-            for note in request.lead:
+            for note in request.loop.notes:
                 take.channels.setdefault(note.program, channel)
                 self._out(request, take, note)
 

@@ -277,9 +277,10 @@ class TestLateAtAcceptance:
         slow(rolling, 0.3)  # 2.4 s: one bar line is missed
         rolling.requests.speed.bar_tokens = 1.0
         rolling.ask(1, bars=2, late="loop")
-        accepted, late = rolling.fresh()[-2:]
+        (accepted,), (late,) = rolling.replies(Accepted), rolling.replies(Late)
         assert accepted.bar == 8
         assert late.rule == "loop"
+        assert rolling.order() == ["accepted", "late", "clip/open", "clip/note"], "it plays at once"
         rolling.pump()
         (clip,) = rolling.clips()
         clip.check()
@@ -397,6 +398,61 @@ class TestLateAtTheBarLine:
         assert [(n.bar, n.beat, n.pitch) for n in clip.notes[:4]] == loop
         assert clip.notes[4].bar >= 9
         assert rolling.session.takes[1].bars == 3
+
+    @pytest.mark.parametrize("known", [False, True], ids=["at the bar line", "beforehand"])
+    def test_a_loop_goes_on_where_the_next_bar_line_is_missed_too(
+        self, rolling: Band, known: bool
+    ) -> None:
+        rolling.ask(2, seed=5, density=4, bars=4)
+        rolling.pump()
+        rolling.send("/sideman/discard", 1)
+        if known:
+            slow(rolling, 0.3)
+            rolling.requests.speed.bar_tokens = 1.0
+            rolling.ask(1, seed=5, density=4, bars=4, late="loop")
+            slow(rolling, 0.001)
+        else:
+            self.begin(rolling, bars=4, late="loop")
+            rolling.wait(0.96)
+        rolling.wait(0.96 + 2 * BAR - 0.96 * (not known))
+        assert [late.rule for late in rolling.replies(Late)] == ["loop"] * 3
+        rolling.pump()
+        (clip,) = rolling.clips()
+        clip.check()
+        assert (clip.opened.bar, clip.opened.bars) == (8, 5), "what was told holds"
+        for bar in (8, 9, 10):
+            loop = [(note.beat, note.pitch) for note in clip.notes if note.bar == bar]
+            assert loop == [(float(i), 60 + 2 * i) for i in range(4)]
+        music = [(n.bar, n.beat, n.pitch) for n in clip.notes if n.bar >= 11]
+        whole = [(bar + 11, beat, pitch) for bar, beat, _, pitch, *_ in rolling.clips(2)[0].rows()]
+        assert music == [note for note in whole if note[0] < 13], "the same music, from its start"
+        assert music and len(music) < len(whole)
+
+    def test_a_loop_of_two_bars_goes_round(self, rolling: Band) -> None:
+        rolling.send("/sideman/track/clear", 1)
+        rolling.play(range(6, 7), pitch=40)
+        rolling.play(range(7, 8), pitch=50)
+        slow(rolling, 0.5)  # 4 s: two bar lines are missed
+        rolling.requests.speed.bar_tokens = 1.0
+        rolling.ask(1, bars=2, late="loop")
+        slow(rolling, 0.001)
+        rolling.wait(0.96 + 2 * BAR)
+        rolling.pump()
+        (clip,) = rolling.clips()
+        clip.check()
+        lowest = [min(n.pitch for n in clip.notes if n.bar == bar) for bar in (8, 9, 10)]
+        assert lowest == [40, 50, 40]
+
+    def test_a_loop_that_fills_the_take_is_the_end_of_it(self, rolling: Band) -> None:
+        self.begin(rolling, bars=1, late="loop")
+        rolling.wait(0.96 + 3 * BAR)
+        assert rolling.order()[-2:] == ["late", "fail"]
+        assert rolling.fails() == ["too-late"]
+        assert not len(rolling.requests)
+        rolling.pump()
+        assert rolling.order()[-1] == "fail"
+        (clip,) = rolling.clips()
+        assert {note.bar for note in clip.notes} == {8}, "nothing beyond what was told"
 
     def test_loop_with_variations_loops_in_each(self, rolling: Band) -> None:
         self.begin(rolling, bars=1, late="loop", variations=2)
