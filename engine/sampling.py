@@ -1,8 +1,7 @@
 """Choosing the next token: temperature, top-k, top-p, repetition penalty, and curves over bars.
 
 The same seed makes the same choices from the same logits on any machine: random numbers are raw
-PCG64 words, and probabilities are whole numbers out of a table, so that no sum and no comparison
-depends on how a processor rounds.
+PCG64 words, and :mod:`engine.draw` reckons with whole numbers.
 """
 
 from __future__ import annotations
@@ -15,20 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.draw import STEPS_PER_NAT, Ids, fastest
 from engine.errors import Code, SidemanError
 
-Ids = NDArray[np.int32]
 Bias = tuple[Ids, NDArray[np.float32]]
-
-STEPS_PER_NAT = 256
-"""Logits are rounded to this grid: 0.2% of a probability, far below what anyone can hear."""
 
 COLDEST = 1e-6
 """At this temperature and below, the likeliest token is taken."""
-
-WEIGHTS = np.rint(np.exp(np.arange(24 * STEPS_PER_NAT) / -STEPS_PER_NAT) * 2**32).astype(np.int64)
-WEIGHTS[-1] = 0
-"""Weight of a token by how far its logit lies below the best one; none from 24 nats on."""
 
 _SEED_BITS = (1 << 64) - 1
 
@@ -102,8 +94,9 @@ class Sampler:
         self._drift = np.random.PCG64([seed & _SEED_BITS, variation, 1])
         self._noise: list[float] = []
         self._words: list[int] = []
-        self._penalised = penalised
-        self._toll = np.zeros(len(penalised), dtype=np.float32)
+        self._draw = fastest()
+        self._first = penalised.start
+        self._toll = np.zeros(0 if repetition_penalty == 1 else len(penalised), dtype=np.float32)
         self._fee = np.float32(math.log(repetition_penalty))
         self._decay = np.float32(decay)
         self._aged = np.float32(self._fee * decay**window)
@@ -131,36 +124,18 @@ class Sampler:
         if bias is not None:
             logits = logits.copy()
             logits[bias[0]] += bias[1]
-        scores = logits[ids]
-        pitched = len(self._penalised) > 0 and int(ids[0]) in self._penalised
-        if pitched and self._past:
-            scores -= self._toll[ids - self._penalised.start]
-        best = scores.max()
-        if not math.isfinite(best):
-            raise ValueError("the model's logits are not finite numbers")
-        token = int(ids[self._draw(scores, best) if self._scale else scores.argmax()])
-        if pitched:
-            self._remember(token - self._penalised.start)
+        word = self._word() if self._scale else 0
+        settings = self._scale, self.top_p, self._top_k
+        token = self._draw(logits, ids, self._toll, self._first, *settings, word)
+        if 0 <= token - self._first < len(self._toll):
+            self._remember(token - self._first)
         return token
 
-    def _draw(self, scores: NDArray[np.float32], best: np.float32) -> int:
-        """Index of one of the scores, drawn by the table of weights."""
-        depths = np.minimum((best - scores) * self._scale, len(WEIGHTS) - 1)
-        weights = WEIGHTS[(depths + 0.5).astype(np.intp)]
-        if self.top_p >= 1.0 and not 0 < self._top_k < len(scores):
-            sums = weights.cumsum()
-            return int(sums.searchsorted(self._below(int(sums[-1])), side="right"))
-        order = (-weights).argsort(kind="stable")
-        sums = weights[order].cumsum()
-        kept = int(sums.searchsorted(int(self.top_p * int(sums[-1])))) + 1
-        kept = min(kept, self._top_k or kept, len(sums))
-        return int(order[sums[:kept].searchsorted(self._below(int(sums[kept - 1])), side="right")])
-
-    def _below(self, bound: int) -> int:
-        """A random whole number from 0 to below ``bound``."""
+    def _word(self) -> int:
+        """64 random bits."""
         if not self._words:
             self._words = self._random.random_raw(64).tolist()
-        return (self._words.pop() * bound) >> 64
+        return self._words.pop()
 
     def _remember(self, i: int) -> None:
         toll, past = self._toll, self._past

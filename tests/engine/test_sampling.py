@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.draw import WEIGHTS
 from engine.errors import SidemanError
-from engine.sampling import SHAPES, WEIGHTS, Curve, Sampler
+from engine.sampling import SHAPES, Curve, Sampler
 
 IDS = np.arange(4, 20, dtype=np.int32)
 

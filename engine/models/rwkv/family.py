@@ -7,11 +7,11 @@ import threading
 from importlib.util import find_spec
 from pathlib import Path
 
+from engine.code_cache import ready
 from engine.errors import Code, SidemanError
 from engine.models.base import Model
 from engine.models.folder import MODEL_JSON, ModelInfo, bad_file, read_info, read_weights
 from engine.models.rwkv.architecture import ARCHITECTURE, Sizes, tensors
-from engine.models.rwkv.cache import ready
 from engine.models.rwkv.compile import background, compile_step
 from engine.models.rwkv.numpy_step import NumpyKernel
 from engine.models.rwkv.packed import Float, Packed, pack

@@ -3,21 +3,21 @@
 Formulas as in `torch_model` (Peng et al., arXiv 2503.14456). A sequence gets the same bits alone
 and in any batch. Nothing here starts a thread, and the interpreter lock is free for the whole call.
 
-Importing this module imports numba; `cache` says where the compiled code is kept.
+Importing this module imports numba; `engine.code_cache` says where the compiled code is kept.
 """
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator"
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import config, njit, types
+from numba import types
 from numpy.typing import NDArray
 
+from engine import code_cache
 from engine.models.rwkv.architecture import HEAD_NORM_EPS, LAYER_NORM_EPS, Sizes
-from engine.models.rwkv.cache import cache_folder
 from engine.models.rwkv.mathematics import ONE, OPTIONS, ZERO, decay, fast, norm, sigmoid, tanh
 from engine.models.rwkv.matmul import GROUP, activate, activations, matmul
 from engine.models.rwkv.packed import Packed, Vector, ranks
@@ -328,14 +328,7 @@ def compiled(precision: str) -> Any:
     signature = types.void(
         *(types.Array(dtype, ndim, "C") for dtype, ndim in (*arrays, *state, (types.int32, 2)))
     )
-    folder, settings = cache_folder(), cast(Any, config)
-    options = OPTIONS | {"_nrt": True, "cache": folder is not None}
-    shared = settings.CACHE_DIR
-    try:
-        settings.CACHE_DIR = str(folder or "")
-        return njit(signature, **options)(_advance)
-    finally:
-        settings.CACHE_DIR = shared
+    return code_cache.compiled(_advance, signature, **OPTIONS | {"_nrt": True})
 
 
 class NumbaKernel:

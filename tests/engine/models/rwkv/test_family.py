@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from engine import code_cache as cache
 from engine.errors import Code, SidemanError
 from engine.models import registry
-from engine.models.rwkv import cache, compile, family
+from engine.models.rwkv import compile, family
 from engine.models.rwkv.family import FAMILY, RwkvModel
 from engine.models.rwkv.precision import default_precision
 from tests.support.rwkv_weights import SMALL, random_info, random_model

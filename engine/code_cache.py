@@ -1,9 +1,10 @@
 """Where compiled code is kept between runs, and how a run knows that it is there.
 
-The folder is ``NUMBA_CACHE_DIR`` where that is set, else the user's cache folder, and inside it a
-folder named by what the code was made from: these sources, numba, Python and the processor. Other
-sources or another machine find their own folder and never stale code. Where no folder can be
-written everything still works; only, each process compiles for itself (see `ready`).
+Numba compiles the model's step and the draw of a token. The folder is ``NUMBA_CACHE_DIR`` where
+that is set, else the user's cache folder, and inside it a folder named by what the code was made
+from: these sources, numba, Python and the processor. Other sources or another machine find their
+own folder and never stale code. Where no folder can be written everything still works; only, each
+process compiles for itself (see `ready`).
 """
 
 from __future__ import annotations
@@ -11,14 +12,18 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, cast
 
 from platformdirs import user_cache_path
 
-SOURCES = ("mathematics", "matmul", "numba_step", "panels", "vectors", "architecture", "packed")
-"""The modules whose text decides what is compiled."""
+STEP = ("mathematics", "matmul", "numba_step", "panels", "vectors", "architecture", "packed")
+
+SOURCES = ("code_cache", "draw", "draw_compiled", *(f"models/rwkv/{name}" for name in STEP))
+"""The modules of the engine whose text decides what is compiled."""
 
 
 @lru_cache
@@ -38,15 +43,31 @@ def cache_folder() -> Path | None:
 
 
 def ready(precision: str) -> bool:
-    """Whether the step for ``precision`` only has to be read from disk."""
+    """Whether the step for ``precision`` and the draw only have to be read from disk."""
     folder = cache_folder()
     return folder is not None and (folder / f"{precision}.done").exists()
 
 
 def mark_ready(precision: str) -> None:
-    """Say that it has been compiled and kept."""
+    """Say that they have been compiled and kept."""
     if (folder := cache_folder()) is not None:
         (folder / f"{precision}.done").touch()
+
+
+def compiled(function: Callable[..., Any], signature: Any, **options: Any) -> Any:
+    """``function`` as machine code for ``signature``, out of the folder or compiled now.
+
+    ``options`` are those of ``numba.njit``. Imports numba.
+    """
+    from numba import config, njit
+
+    folder, settings = cache_folder(), cast(Any, config)
+    shared = settings.CACHE_DIR
+    try:
+        settings.CACHE_DIR = str(folder or "")
+        return njit(signature, cache=folder is not None, **options)(function)
+    finally:
+        settings.CACHE_DIR = shared
 
 
 def _fingerprint() -> str:
@@ -54,7 +75,7 @@ def _fingerprint() -> str:
 
     digest = hashlib.sha256()
     for module in SOURCES:
-        digest.update((Path(__file__).with_name(f"{module}.py")).read_bytes())
+        digest.update((Path(__file__).parent / f"{module}.py").read_bytes())
     machine = (
         version("numba"),
         version("llvmlite"),
