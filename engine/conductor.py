@@ -445,7 +445,7 @@ class Conductor:
         self.requests.speed.stepped(loaded.step_seconds)
         self._foresight.void()
         self._teller.tell_all(now)
-        self.requests.worker_ready()
+        self.requests.worker_ready(now)
         self._teller.changed(now)
 
     def worker_faster(self, loaded: wire.Loaded) -> None:

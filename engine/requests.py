@@ -496,21 +496,46 @@ class Requests:
             if request.made:
                 continue
             if request.remade or not self._in_time(request, now):
-                text = "the worker process died; it is being started again, ask once more"
-                self._fail(request, SidemanError(Code.WORKER_DIED, text))
+                self._lose(request)
+
+    def _lose(self, request: Request) -> None:
+        text = "the worker process died; it is being started again, ask once more"
+        if any(request.sent):
+            text = f"the worker process died in the middle of the take; {text}"
+        self._fail(request, SidemanError(Code.WORKER_DIED, text))
 
     def _in_time(self, request: Request, now: float) -> bool:
-        if request.due is None:
-            return True
-        return now + self._maker.wait_seconds + self.speed.first_note() < request.due
+        """Whether a take can be made again before the song has played all that was sent of it.
 
-    def worker_ready(self) -> None:
-        """A worker listens (again): give it what was asked and is not made."""
-        for request in self._live.values():
-            if not request.made:
-                request.remade += request.given
-                request.again = [0] * len(request.takes)
-                self._give(request)
+        What is heard is the first variation. A loop goes on meanwhile.
+        """
+        sent = request.sent[0]
+        if 0 in request.complete or (request.loop is not None and not sent):
+            return True
+        bars, line = 0, request.due
+        if sent:
+            bars = sent[-1][0] + 1
+            line = self._clock.seconds(self._clock.meters.start(request.first_bar() + bars))
+        if line is None or (request.due is None and line < now):
+            return True
+        making = self.speed.backlog(now) + self.speed.take(bars) + self.speed.first_note()
+        return now + self._maker.wait_seconds + making < line
+
+    def worker_ready(self, now: float) -> None:
+        """A worker listens (again): give it what was asked and is not made.
+
+        Of a take that was begun only those notes go out that were not sent; one that would go on
+        too late is given up.
+        """
+        for request in list(self._live.values()):
+            if request.made:
+                continue
+            if any(request.sent) and not self._in_time(request, now):
+                self._lose(request)
+                continue
+            request.remade += request.given
+            request.again = [0] * len(request.takes)
+            self._give(request)
 
     def _fail(self, request: Request, error: SidemanError) -> None:
         self._forget(request)

@@ -60,6 +60,38 @@ def test_after_it_died_the_same_seed_gives_the_same_take(
     assert client.request("continue", 2, **keys).notes == before.notes
 
 
+def test_a_take_that_the_song_is_in_goes_on(
+    engine: Engine, client: Client, phrase: Music
+) -> None:
+    keys = {"bars": 64, "at": phrase.bars, "seed": 3}
+    whole = client.request("continue", 1, **keys)
+    client.ask("/sideman/discard", whole.clip.take)
+    client.roll(phrase.bars - 1, 3.9, bpm=40.0)  # 0.15 s before the take's first bar line
+    answer = client.start("continue", 1, **keys)
+    client.next_note(answer)
+    client.send_in(0.2, ("/sideman/ping", 77))
+    client.next("/sideman/pong", 77)  # the song is in the take's first bar
+    assert client.status()["generating"], "it is still being made"
+    engine.worker().kill()
+    end(client, answer)
+    assert answer.code == "done" and answer.notes == whole.notes
+    client.stand(phrase.bars - 1)
+
+
+def test_a_take_that_the_song_has_overtaken_is_answered(
+    engine: Engine, client: Client, phrase: Music
+) -> None:
+    client.roll(phrase.bars - 1, 3.0, bpm=300.0)
+    answer = client.start("continue", 1, bars=64, at=phrase.bars, seed=4)
+    client.next_note(answer)
+    engine.worker().send_signal(signal.SIGSTOP)  # it is found out some four bars later
+    end(client, answer)
+    assert answer.code == "worker-died"
+    assert answer.end is not None and "in the middle of the take" in str(answer.end.args[2])
+    client.stand(phrase.bars - 1)
+    assert client.request("continue", 1, bars=1, at=phrase.bars, seed=5).code == "done"
+
+
 def test_one_that_hangs_is_replaced(engine: Engine, client: Client, phrase: Music) -> None:
     worker = engine.worker()
     answer = client.start("continue", 1, bars=64, at=phrase.bars, seed=1)

@@ -670,20 +670,94 @@ class TestWorkerDies:
         assert not len(rolling.requests)
 
     def test_not_if_there_is_no_time(self, rolling: Band) -> None:
-        rolling.ask(1)
+        rolling.ask(1, seed=5)  # nothing of it was made ahead
         rolling.wait(0.8)
         rolling.worker._load_seconds = 1.0
         rolling.kill()
         assert rolling.fails() == ["worker-died"]
 
     def test_if_there_is_time(self, rolling: Band) -> None:
-        rolling.ask(1)
+        rolling.ask(1, seed=5)
         rolling.worker._load_seconds = 0.3
         rolling.kill()
         rolling.wait(0.3)
         rolling.pump()
         assert rolling.order() == ["accepted", "clip/open", "clip/note", "clip/close", "done"]
         assert rolling.clips()[0].opened.bar == 8
+
+    def begun(self, band: Band) -> list[tuple[Any, ...]]:
+        """A take of four bars of which two and a bit were sent; the song is in its first bar.
+
+        Returns what it will be as a whole.
+        """
+        band.ask(9, seed=5, density=4, bars=4)
+        band.pump()
+        band.send("/sideman/discard", band.clips(9)[0].take)
+        band.ask(1, seed=5, density=4, bars=4)
+        while not band.clips() or band.clips()[0].notes[-1].bar < 10:
+            band.pump(wire.Made)
+        band.wait(1.5)
+        assert not band.replies(Late)
+        return band.clips(9)[0].rows()
+
+    def test_after_its_first_bar_line_a_take_goes_on_where_it_was(self, rolling: Band) -> None:
+        whole = self.begun(rolling)
+        sent = len(rolling.clips()[0].notes)
+        assert 0 < sent < len(whole)
+        rolling.worker._load_seconds = 1.0
+        rolling.kill()
+        rolling.wait(1.0)
+        rolling.pump()
+        assert rolling.order() == ["accepted", "clip/open", "clip/note", "clip/close", "done"]
+        (clip,) = rolling.clips()
+        clip.check()
+        assert clip.rows() == whole
+        assert len(rolling.session.takes[clip.take].notes) == len(whole)
+
+    def test_not_if_the_song_will_have_played_all_that_was_sent(self, rolling: Band) -> None:
+        self.begun(rolling)  # it has sent some of bar 10, and bar 11 begins in 5.45 s
+        rolling.worker._load_seconds = 5.5
+        rolling.kill()
+        assert rolling.fails() == ["worker-died"]
+        assert "in the middle of the take" in rolling.replies(Fail)[0].text
+        assert not len(rolling.requests)
+        rolling.pump()
+        assert rolling.order()[-1] == "fail", "and nothing more comes of it"
+        rolling.ask(2)
+        rolling.pump()
+        assert rolling.order(2)[-1] == "done"
+
+    def test_not_if_the_next_worker_takes_too_long(self, rolling: Band) -> None:
+        self.begun(rolling)
+        rolling.worker._load_seconds = 1.0
+        rolling.kill()
+        assert not rolling.fails()
+        rolling.wait(5.5)
+        rolling.pump(wire.Loaded)
+        assert rolling.fails() == ["worker-died"]
+        rolling.pump()
+        assert rolling.order()[-1] == "fail"
+
+    def test_a_transport_told_again_and_again_changes_nothing(self, rolling: Band) -> None:
+        whole = self.begun(rolling)
+        rolling.transport(8, 1.1)
+        rolling.worker._load_seconds = 8.0
+        rolling.kill()
+        assert rolling.fails() == ["worker-died"]
+        rolling.pump()
+        assert len(rolling.clips()[0].notes) < len(whole)
+
+    def test_a_loop_goes_on_until_the_next_worker_is_there(self, rolling: Band) -> None:
+        rolling.ask(1, seed=5, bars=4, late="loop")
+        rolling.wait(0.96)
+        rolling.worker._load_seconds = 3.0
+        rolling.kill()
+        rolling.wait(3.0)
+        rolling.pump()
+        assert rolling.order()[-1] == "done"
+        (clip,) = rolling.clips()
+        clip.check()
+        assert [n.pitch for n in clip.notes if n.bar == 9] == [60, 62, 64, 66]
 
     def test_a_take_on_another_past_is_not_mixed_in(self, rolling: Band) -> None:
         rolling.transport(7, 2.0, playing=False)
