@@ -506,6 +506,7 @@ class Conductor:
 
     def _tell(self, now: float, held_until: int | None = None) -> None:
         """The worker hears what has changed; what it made ahead no longer follows from it."""
+        self.session.phrase_over(self._hands.bars(now))
         if self._teller.tell(now, held_until):
             self._foresight.void()
 

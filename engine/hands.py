@@ -36,3 +36,9 @@ class Hands:
         here = self._clock.tick(now)
         standing = not self._clock.playing and self._since is not None and here == self._at
         return self._end if standing else here
+
+    def bars(self, now: float) -> range:
+        """The bars wholly ahead of a standing song that the phrase over it reaches into."""
+        locate = self._clock.meters.locate
+        line = locate(self._clock.tick(now) - 1).bar + 1
+        return range(line, locate(self.end(now) - 1).bar + 1)

@@ -72,6 +72,7 @@ class Session:
         self.takes: dict[int, Take] = {}
         self.last_track: int | None = None
         self._changed: set[int] = set()
+        self._phrase = range(0)
 
     # Tracks
 
@@ -236,9 +237,7 @@ class Session:
         return sorted(self._sounds(track, bar))
 
     def _sounds(self, track: Track, bar: int) -> Iterable[Note]:
-        take = covering(self.active(track), bar)
-        shown = () if take is None else (n for n in take.notes if n.bar == bar)
-        return chain(track.played.get(bar, ()), shown)
+        return chain(track.played.get(bar, ()), _in(covering(self.active(track), bar), bar))
 
     def mix(self, bar: int, *, without: Iterable[int] = ()) -> list[Note]:
         """What all tracks play in a bar, in sounding order."""
@@ -260,6 +259,28 @@ class Session:
         for take in self.active(track):
             found.update(n.bar for n in take.notes)
         return found
+
+    def heard(self, bar: int) -> Iterator[Note]:
+        """What the model is to hear of a bar, in no order: all that sounds there.
+
+        In bars ahead of a standing song over which a phrase was played, that phrase is the past,
+        and not the takes that are to come there and are not kept.
+        """
+        if bar not in self._phrase:
+            return self.sounds(bar)
+        return chain.from_iterable(
+            chain(track.played.get(bar, ()), _in(covering(self._kept(track), bar), bar))
+            for track in self.tracks.values()
+        )
+
+    def _kept(self, track: Track) -> list[Take]:
+        return [take for take in self.active(track) if take.number in track.history.now.kept]
+
+    def phrase_over(self, bars: range) -> None:
+        """A phrase was played over these bars, which are ahead of a standing song."""
+        if bars != self._phrase:
+            self._changed.update({*bars} ^ {*self._phrase})
+            self._phrase = bars
 
     def take_changes(self) -> list[int]:
         """The bars that changed since the last call, in order."""
@@ -286,6 +307,10 @@ class Session:
         """The programs that a track has used in its last bars of music."""
         bars = sorted(self.bars(track))[-last_bars:]
         return tuple(sorted({n.program for b in bars for n in self.notes(track, b)}))
+
+
+def _in(take: Take | None, bar: int) -> Iterable[Note]:
+    return () if take is None else (note for note in take.notes if note.bar == bar)
 
 
 def check_bar(track: str, bar: int, count: int) -> None:

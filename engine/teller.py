@@ -55,7 +55,7 @@ class Teller:
         bars = []
         for bar in sorted({*self._session.take_changes(), *held}):
             meter = self._session.meters.at(bar)
-            notes = chain(self._session.sounds(bar), (n for n in sounding if n.bar == bar))
+            notes = chain(self._session.heard(bar), (n for n in sounding if n.bar == bar))
             # As rows they are sorted several times as fast: a crowded bar is told again and again.
             bars.append((bar, meter.num, meter.den, sorted(map(wire.row, notes))))
         if bars:
