@@ -16,11 +16,11 @@ from engine.models.rwkv.mathematics import EXACT, ONE, exact
 from engine.models.rwkv.panels import INT8_MAX
 from engine.models.rwkv.vectors import WIDTH, add_products, no_sums, store_sums
 
-GROUP = 4
-"""A batch above 1 is padded to whole groups of this size, which share a pass over the weights."""
-
 MOST = 4 if WIDTH == 8 else 8
 """Sequences that one pass takes at most: as many as the registers hold sums of (AVX2 has 16)."""
+
+FEW = MOST // 2
+"""Up to so many sequences take four panels at a time: with few sums, each waits for itself."""
 
 INT16_MAX, INT32_MAX = 32767, 2147483647
 
@@ -89,35 +89,41 @@ def _blocking(panels, sequences):
     return block
 
 
-_four_panels = _blocking(4, 1)
-_two_panels = _blocking(2, 1)
-_few = _blocking(2, GROUP)
-_many = _blocking(2, MOST)
+def _pass(panels, most):
+    """The product of neighbouring ``panels`` with ``count`` sequences, 1 to ``most``."""
+    block = _blocking(panels, most)
+    fewer = _pass(panels, most - 1) if most > 1 else None
+
+    @exact
+    def choose(count, weights, at, units, scales, row, x, x_scales, b, out, first):
+        if fewer is None or count == most:
+            block(weights, at, units, scales, row, x, x_scales, b, out, first)
+        else:
+            fewer(count, weights, at, units, scales, row, x, x_scales, b, out, first)
+
+    return choose
+
+
+_four_panels = _pass(4, FEW)
+_two_panels = _pass(2, MOST)
 
 
 @exact
 def matmul(weights, scales, place, x, x_scales, batch, out):
     """``out[b] = W x[b]``, where ``place`` is the row of `Panels.table` that W has.
 
-    ``x`` and ``out`` are ``[padded batch, at least the padded width]``. Rows sum their columns in
-    order in every blocking, so that results do not depend on the batch.
+    ``x`` and ``out`` are ``[batch, at least the padded width]``. Rows sum their columns in order in
+    every blocking, so that results do not depend on the batch.
     """
     at, row, panels, units = place[0], place[1], place[2], place[3]
-    if batch == 1:
-        for i in range(0, panels - panels % 4, 4):
+    paired = 0
+    if batch <= FEW:
+        paired = panels - panels % 4
+        for i in range(0, paired, 4):
             p = at + i * units
-            _four_panels(weights, p, units, scales, row, x, x_scales, 0, out, i * WIDTH)
-        if panels % 4:
-            i = panels - 2
-            p = at + i * units
-            _two_panels(weights, p, units, scales, row, x, x_scales, 0, out, i * WIDTH)
-        return
-    for i in range(0, panels, 2):
-        p, b = at + i * units, 0
-        while b < batch:
-            if b + MOST <= x.shape[0]:
-                _many(weights, p, units, scales, row, x, x_scales, b, out, i * WIDTH)
-                b += MOST
-            else:
-                _few(weights, p, units, scales, row, x, x_scales, b, out, i * WIDTH)
-                b += GROUP
+            _four_panels(batch, weights, p, units, scales, row, x, x_scales, 0, out, i * WIDTH)
+    for i in range(paired, panels, 2):
+        p = at + i * units
+        for b in range(0, batch, MOST):
+            count = min(batch - b, MOST)
+            _two_panels(count, weights, p, units, scales, row, x, x_scales, b, out, i * WIDTH)

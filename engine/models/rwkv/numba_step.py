@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from engine import code_cache
 from engine.models.rwkv.architecture import HEAD_NORM_EPS, LAYER_NORM_EPS, Sizes
 from engine.models.rwkv.mathematics import ONE, OPTIONS, ZERO, decay, fast, norm, sigmoid, tanh
-from engine.models.rwkv.matmul import GROUP, activate, activations, matmul
+from engine.models.rwkv.matmul import activate, activations, matmul
 from engine.models.rwkv.packed import Packed, Vector, ranks
 from engine.models.rwkv.panels import Matrix, pack_panels, padded_rows
 from engine.models.rwkv.state import State
@@ -57,18 +57,18 @@ WIDEST, PADDED_CHANNELS, PADDED_FFN, PADDED_RANK, PADDED_VOCAB, NUMBERS = range(
 
 
 class Activations(NamedTuple):
-    """What a matrix product reads, for each sequence of a padded batch."""
+    """What a matrix product reads, for each sequence."""
 
     values: Any
-    """``[rows, widest]``, float32 or int16."""
+    """``[B, widest]``, float32 or int16."""
     scales: Any
-    """``[rows]``"""
+    """``[B]``"""
     row: Any
     """``[C]`` for one sequence, before it is scaled."""
 
 
 class Scratch(NamedTuple):
-    """Buffers of one call, ``[rows, padded width]`` but for the last three."""
+    """Buffers of one call, ``[B, padded width]`` but for the last three."""
 
     to: Activations
     x: Any
@@ -275,26 +275,25 @@ def _advance(weights, scales, table, vectors, embed, sizes, shift, wkv, logits, 
     """Advance the state by ``tokens`` ``[T, B]`` and write the logits of the last ones."""
     layers, channels = sizes[LAYERS], sizes[HEADS] * sizes[HEAD]
     length, batch = tokens.shape
-    rows = 1 if batch == 1 else (batch + GROUP - 1) // GROUP * GROUP
     to = Activations(
-        activations(weights, rows, sizes[WIDEST]),
-        np.zeros(rows, np.float32),
+        activations(weights, batch, sizes[WIDEST]),
+        np.zeros(batch, np.float32),
         np.empty(channels, np.float32),
     )
     wide, head = sizes[PADDED_CHANNELS], sizes[HEAD]
     s = Scratch(
         to=to,
-        x=np.zeros((rows, channels), np.float32),
-        normed=np.zeros((rows, channels), np.float32),
-        r=np.zeros((rows, wide), np.float32),
-        k=np.zeros((rows, wide), np.float32),
-        v=np.zeros((rows, wide), np.float32),
-        w=np.zeros((rows, wide), np.float32),
-        a=np.zeros((rows, wide), np.float32),
-        g=np.zeros((rows, wide), np.float32),
-        first=np.zeros((rows, wide), np.float32),
-        low=np.zeros((rows, sizes[PADDED_RANK]), np.float32),
-        hidden=np.zeros((rows, sizes[PADDED_FFN]), np.float32),
+        x=np.zeros((batch, channels), np.float32),
+        normed=np.zeros((batch, channels), np.float32),
+        r=np.zeros((batch, wide), np.float32),
+        k=np.zeros((batch, wide), np.float32),
+        v=np.zeros((batch, wide), np.float32),
+        w=np.zeros((batch, wide), np.float32),
+        a=np.zeros((batch, wide), np.float32),
+        g=np.zeros((batch, wide), np.float32),
+        first=np.zeros((batch, wide), np.float32),
+        low=np.zeros((batch, sizes[PADDED_RANK]), np.float32),
+        hidden=np.zeros((batch, sizes[PADDED_FFN]), np.float32),
         y=np.empty(channels, np.float32),
         unit=np.empty(head, np.float32),
         step=np.empty(head, np.float32),
@@ -313,7 +312,7 @@ def _advance(weights, scales, table, vectors, embed, sizes, shift, wkv, logits, 
     for b in range(batch):
         norm(s.x[b], norm_out[0], norm_out[1], LAYER_EPS, s.normed[b])
         to.scales[b] = activate(s.normed[b], to.values[b])
-    out = np.empty((rows, sizes[PADDED_VOCAB]), np.float32)
+    out = np.empty((batch, sizes[PADDED_VOCAB]), np.float32)
     matmul(weights, scales, table[layers * MATRICES], to.values, to.scales, batch, out)
     for b in range(batch):
         logits[b] = out[b, : logits.shape[1]]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.models.rwkv.mathematics import fast
-from engine.models.rwkv.matmul import GROUP, activate, matmul
+from engine.models.rwkv.matmul import activate, matmul
 from engine.models.rwkv.panels import INT8_MAX, pack_matrices, padded_rows
 
 settings.register_profile("compiled", deadline=None, max_examples=40)
@@ -24,14 +24,15 @@ def multiply(matrix: np.ndarray, x: np.ndarray, precision: str) -> np.ndarray:
     """``x @ matrix.T`` by panels."""
     panels = pack_matrices([matrix], precision)
     batch, width = x.shape
-    rows = 1 if batch == 1 else -(-batch // GROUP) * GROUP
-    acts = np.zeros((rows, width + width % 2), {"int8": np.int16, "float32": np.float32}[precision])
-    scales = np.zeros(rows, np.float32)
+    acts = np.zeros(
+        (batch, width + width % 2), {"int8": np.int16, "float32": np.float32}[precision]
+    )
+    scales = np.zeros(batch, np.float32)
     for b in range(batch):
         scales[b] = activate_row(x[b], acts[b])
-    out = np.full((rows, padded_rows(len(matrix))), np.nan, np.float32)
+    out = np.full((batch, padded_rows(len(matrix))), np.nan, np.float32)
     matmul(panels.weights, panels.scales, panels.table[0], acts, scales, batch, out)
-    return out[:batch, : len(matrix)]
+    return out[:, : len(matrix)]
 
 
 shapes = st.tuples(st.integers(1, 13), st.integers(1, 150), st.integers(1, 90))
