@@ -1,0 +1,18 @@
+"""``sideman train``: what makes models. The work is done by ``training``, imported as it runs."""
+
+from __future__ import annotations
+
+import typer
+
+from bridge.commands.train.evaluate import evaluate
+from bridge.commands.train.midi import midi
+from bridge.commands.train.tokenize import tokenize
+
+app = typer.Typer(
+    help="Make models (extra 'train').",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+for command in (tokenize, midi, evaluate):
+    app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
