@@ -65,6 +65,7 @@ class Writer:
         "_finish",
         "_forced",
         "_given",
+        "_given_here",
         "_held",
         "_here",
         "_last",
@@ -120,6 +121,8 @@ class Writer:
         """When each pitch that a program has struck ends, in ticks from the take's start."""
         self._program = self._pitch_id = self._velocity_id = 0
         self._playing: Written | None = None
+        self._given_here: Written | None = None
+        """The given note that comes next at this very position."""
         self._here: tuple[int, ...] = ()
         self._pressing = False
         if plan.opened:
@@ -160,7 +163,7 @@ class Writer:
         allowed.
         """
         if token != self._forced:
-            i = int(self._options.searchsorted(token))
+            i = bisect_left(self._options.data, token)
             if i == len(self._options) or self._options[i] != token:
                 raise ValueError(f"token {token} may not come next ({self._state.name})")
         state, vocabulary = self._state, self._vocabulary
@@ -224,6 +227,7 @@ class Writer:
         """Go to a position of the bar; notes that have ended by then make room for others."""
         bar = self._bar
         self._at = position
+        self._find_given()
         self._tick = tick = position * bar.grid.step
         self._last = (DRUMS - 1, -1)
         self._scale, self._tones = bar.harmony(tick)
@@ -241,10 +245,10 @@ class Writer:
         given = self._bar.given
         return given[self._given] if self._given < len(given) else None
 
-    def _given_here(self) -> Written | None:
-        """The given note that comes next at this very position."""
+    def _find_given(self) -> None:
         given = self._next_given()
-        return given if given is not None and given.position == self._at else None
+        here = given is not None and given.position == self._at
+        self._given_here = given if here else None
 
     def _choices(self, program: int) -> PitchSet:
         """The pitches of a program at this position, before those that the last note rules out."""
@@ -276,7 +280,7 @@ class Writer:
         self._pressing = False
         if not (bar.first <= self._at < bar.room and budget.open(self._count, self._tick)):
             return
-        given = self._given_here()
+        given = self._given_here
         polyphony = self._plan.polyphony
         here = []
         for program in self._programs:
@@ -296,22 +300,18 @@ class Writer:
     def _openings(self) -> Ids:
         """Program tokens of the notes that may begin here."""
         self._find_here()
-        ids = self._vocabulary.program_ids
-        here = [ids[program] for program in self._here]
-        given = self._given_here()
+        here, given = self._here, self._given_here
         if given is not None and not self._pressing:
-            here.append(given.program_id)
-        return _menu(self._vocabulary, None, 0, 0, None, frozenset(here))
+            here = (*here, given.program)
+        return _menu(self._vocabulary, None, 0, 0, None, here)
 
     def _onward(self) -> None:
         """After a complete note, or at the start of a bar."""
-        given = self._given_here()
-        if given is not None:
+        if self._given_here is not None:
             self._await(State.ONWARD, self._openings())
             return
         self._find_here()
-        budget, vocabulary = self._bar.budget, self._vocabulary
-        here = frozenset([vocabulary.program_ids[program] for program in self._here])
+        budget, vocabulary, here = self._bar.budget, self._vocabulary, self._here
         low = high = 0
         stop = None
         bar_line: int | None = None
@@ -357,7 +357,7 @@ class Writer:
     def _pitches(self) -> Ids:
         """Pitch tokens for the program just named."""
         program = self._program
-        given = self._given_here()
+        given = self._given_here
         same = given is not None and given.program == program
         if program in self._here:
             silent = self._silent(*self._between(program, given))
@@ -380,8 +380,16 @@ class Writer:
         now = self._origins[self.bar] + self._tick
         for pitch in [pitch for pitch, end in held.items() if end <= now]:
             del held[pitch]
-        silent = [i for i in range(low, high) if choices.pitches[i] not in held]
-        return choices.ids[silent] if silent and len(silent) < high - low else ids
+        pieces, begin = [], low
+        for pitch in sorted(held):
+            i = bisect_left(choices.pitches, pitch, begin, high)
+            if i < high and choices.pitches[i] == pitch:
+                pieces.append(choices.ids[begin:i])
+                begin = i + 1
+        if begin == low:
+            return ids
+        silent = np.concatenate((*pieces, choices.ids[begin:high]))
+        return silent if len(silent) else ids
 
     def _durations(self) -> Ids:
         """Duration tokens that end inside the take, and leave a voice for the notes still due."""
@@ -414,7 +422,7 @@ class Writer:
     # What tokens do.
 
     def _take_pitch(self, token: int) -> None:
-        given = self._given_here()
+        given = self._given_here
         self._pitch_id = token
         velocity = self._vocabulary.velocity
         if given is not None and given.program == self._program and given.pitch_id == token:
@@ -434,6 +442,7 @@ class Writer:
         if self._playing is not None:
             self._playing = None
             self._given += 1
+            self._find_given()
             return None
         duration = self._bar.grid.durations[token - vocabulary.duration.start]
         self._count += 1
@@ -482,10 +491,10 @@ def _menu(
     low: int,
     high: int,
     stop: int | None,
-    programs: frozenset[int],
+    programs: tuple[int, ...],
 ) -> Ids:
     """Bar line, positions from ``low`` to before ``high`` and ``stop``, and programs, ascending."""
-    ids = set(programs)
+    ids = {vocabulary.program_ids[program] for program in programs}
     ids.update(vocabulary.position[low:high])
     if stop is not None:
         ids.add(vocabulary.position[stop])
