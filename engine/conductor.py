@@ -39,7 +39,7 @@ from engine.presets import Preset
 from engine.requests import Requests
 from engine.session import Session, Track
 from engine.shelf import Shelf
-from engine.teller import Teller
+from engine.teller import TELL_AT_ONCE, Teller
 from engine.timing import Clock, next_bar
 from engine.worker import wire
 from engine.worker.supervisor import Supervisor
@@ -491,7 +491,7 @@ class Conductor:
             self._bar = bar
             self._teller.changed(now)
         if self._teller.due(now):
-            self._tell(now)
+            self._tell(now, most=TELL_AT_ONCE)
             self._make_ahead(now)
         if self._keep_at is not None and now >= self._keep_at:
             self.write_played()
@@ -504,10 +504,12 @@ class Conductor:
             if begun is not None:
                 self._worker.send(begun)
 
-    def _tell(self, now: float, held_until: int | None = None) -> None:
+    def _tell(
+        self, now: float, held_until: int | None = None, most: int | None = None
+    ) -> None:
         """The worker hears what has changed; what it made ahead no longer follows from it."""
         self.session.phrase_over(self._hands.bars(now))
-        if self._teller.tell(now, held_until):
+        if self._teller.tell(now, held_until, most):
             self._foresight.void()
 
     def next_moment(self, now: float) -> float:

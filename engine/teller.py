@@ -13,6 +13,9 @@ from engine.worker import wire
 TELL_EVERY = 0.004
 """Seconds in which changes are gathered before the worker hears of them."""
 
+TELL_AT_ONCE = 2000
+"""Notes after which the rest has to wait for the next turn: some 2 ms of the engine's time."""
+
 TELL_NOTE = 20e-6
 """Seconds more for each note that was told: the worker reads them between two tokens."""
 
@@ -25,6 +28,8 @@ class Teller:
         self._worker = worker
         self._speed = speed
         self._told = 0
+        self._waiting: set[int] = set()
+        """Bars that are left for the next turn."""
         self._known: dict[int, int] = {}
         """Notes of each bar that the worker knows."""
         self.moment: float | None = None
@@ -44,24 +49,35 @@ class Teller:
         self.moment = None
         return True
 
-    def tell(self, now: float, held_until: int | None = None) -> bool:
+    def tell(
+        self, now: float, held_until: int | None = None, most: int | None = None
+    ) -> bool:
         """Tell the bars that have changed. False where none has.
 
+        The latest bars go first; once ``most`` notes are told, the others wait for another turn.
         At a trigger, notes that are held count as if they ended at ``held_until`` absolute ticks;
         once they do end, their bars will have changed again.
         """
         sounding = [] if held_until is None else self._session.sounding(held_until)
         held = {note.bar for note in sounding}
         bars = []
-        for bar in sorted({*self._session.take_changes(), *held}):
+        self._told = 0
+        self._waiting.update(self._session.take_changes(), held)
+        for bar in sorted(self._waiting, reverse=True):
+            if most is not None and self._told >= most:
+                break
+            self._waiting.remove(bar)
             meter = self._session.meters.at(bar)
             notes = chain(self._session.heard(bar), (n for n in sounding if n.bar == bar))
             # As rows they are sorted several times as fast: a crowded bar is told again and again.
-            bars.append((bar, meter.num, meter.den, sorted(map(wire.row, notes))))
+            rows = sorted(map(wire.row, notes))
+            bars.append((bar, meter.num, meter.den, rows))
+            self._told += len(rows)
         if bars:
             self._worker.send(wire.Hear(bars))
-        self._told = sum(len(notes) for *_, notes in bars)
         self._speed.told(self._new({bar: len(notes) for bar, *_, notes in bars}), now)
+        if self._waiting:
+            self.changed(now)
         return bool(bars)
 
     def _new(self, told: dict[int, int]) -> int:

@@ -642,6 +642,32 @@ class TestLoad:
         played = [e for e in rolling.store.events if e["event"] == "played" and e["track"] == 2]
         assert played == events[2:], "and not once more"
 
+    def long(self, band: Band) -> list[Any]:
+        """A thousand bars of eight notes are loaded; what is sent to the worker from then on."""
+        notes = tuple(n for bar in range(1000) for n in tune(bar, tuple(range(50, 54))) * 2)
+        band.transport(1000, playing=False)
+        band.shelf.files["long.mid"] = File(1000, notes)
+        band.send("/sideman/track/load", 1, "long.mid")
+        sent = overheard(band)
+        band.shelf.read()
+        return sent
+
+    def test_a_long_file_is_told_a_little_at_a_time_the_latest_bars_first(self, band: Band) -> None:
+        sent = self.long(band)
+        band.wait(0.4)
+        heard = [m.bars for m in sent if isinstance(m, wire.Hear)]
+        assert all(sum(len(rows) for *_, rows in bars) <= 2000 + 8 for bars in heard)
+        assert [bar for bars in heard for bar, *_ in bars] == list(range(1000, 0, -1))
+
+    def test_a_trigger_does_not_wait_for_that(self, band: Band) -> None:
+        sent = self.long(band)
+        band.wait(0.005)
+        band.ask(1)
+        kinds = [type(m) for m in sent if not isinstance(m, wire.Ping)]
+        make = kinds.index(wire.Make)
+        told = {bar for m in sent[:make] if isinstance(m, wire.Hear) for bar, *_ in m.bars}
+        assert told == set(range(1, 1001))
+
     def test_a_file_that_holds_too_much_for_a_bar(self, rolling: Band) -> None:
         before = state(rolling)
         rolling.shelf.files["noise.mid"] = File(1, tuple(tune(0)) * 2000)
