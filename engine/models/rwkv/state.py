@@ -41,6 +41,10 @@ class State(NamedTuple):
         np.copyto(self.logits, other.logits)
 
 
+SEQUENCES = (2, 1, 0)
+"""The axis of B in each part of a `State`."""
+
+
 def zero_state(sizes: Sizes, batch: int) -> State:
     """What sequences start with."""
     s = sizes
@@ -165,6 +169,8 @@ class RwkvStream:
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these of the sequences only, in this order."""
         kept = checked_rows(rows, self.batch)
-        mine, state = self._state, zero_state(self._sizes, len(kept))
-        state.assign(State(mine.shift[:, :, kept], mine.wkv[:, kept], mine.logits[kept]))
+        state = zero_state(self._sizes, len(kept))
+        for mine, its, axis in zip(self._state, state, SEQUENCES, strict=True):
+            # The rows are checked; to raise for them, numpy would copy through a buffer.
+            mine.take(kept, axis, its, mode="clip")
         self._use(state)
