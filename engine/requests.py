@@ -1,4 +1,4 @@
-"""Requests in time: accepted with an estimate, made by the worker, streamed, closed, answered.
+"""Requests in time: accepted with an estimate, given to the worker, saved, closed, answered.
 
 One thread only, the conductor's. Time is a parameter everywhere.
 """
@@ -7,25 +7,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from engine.brief import Brief, Place, new_take, wish_for
+from engine.delivery import Delivery
 from engine.errors import Code, SidemanError
 from engine.generate import plan_of
 from engine.lateness import Loop, rescue
 from engine.messages.commands import Ask
-from engine.messages.replies import (
-    Accepted,
-    ClipClose,
-    ClipNote,
-    ClipOpen,
-    Done,
-    Fail,
-    Late,
-    Reply,
-)
-from engine.music import Meter, Note
+from engine.messages.replies import Accepted, ClipClose, Done, Fail, Late
+from engine.music import Meter
 from engine.ports import Maker, Outbox, Store
 from engine.request import Request
 from engine.session import Session
@@ -45,9 +36,6 @@ MARGIN = 0.015
 DECIDE_AHEAD = 0.010
 """Seconds before a bar line at which it is settled that it will be missed."""
 
-TOO_LATE_TO_HEAR = 0.005
-"""Seconds after its moment at which a note that has just been made counts as late."""
-
 
 class Requests:
     """All requests that live, and what becomes of them."""
@@ -60,23 +48,26 @@ class Requests:
         self._outbox = outbox
         self._store = store
         self._maker = maker
+        self.delivery = Delivery(session, clock, outbox)
         self._live: dict[int, Request] = {}
         self._keys: dict[tuple[int, int], Request] = {}
         self._jobs = 0
         self._take = 0
         self.speed = Speed()
-        self.late = 0
         self.closed = 0
         self.model_hash: Callable[[str], str] = lambda model: ""
         self.foreseen: Callable[[str, wire.Wish, int], list[wire.Made]] = lambda *_: []
         """What was made ahead of a model's wish, as a job's."""
-        self.midi: Callable[[Request, Note], None] | None = None
-        """Where notes go that are to be played by MIDI; None while no port is open."""
 
     # What others want to know
 
     def __len__(self) -> int:
         return len(self._live)
+
+    @property
+    def late(self) -> int:
+        """How often a bar line was missed."""
+        return self.delivery.missed
 
     @property
     def queued(self) -> int:
@@ -111,7 +102,7 @@ class Requests:
             raise SidemanError(
                 Code.BUSY, f"{MOST_REQUESTS} requests are under way: wait, or cancel some"
             )
-        if "midi" in brief.deliver and self.midi is None:
+        if "midi" in brief.deliver and self.delivery.midi is None:
             raise SidemanError(
                 Code.NOT_ALLOWED, "no MIDI output is open: ask for deliver osc, or open a port"
             )
@@ -131,7 +122,7 @@ class Requests:
             try:
                 place, loop = self._rescue(brief, place, ready + MARGIN, late)
             except SidemanError:
-                self.late += 1
+                self.delivery.missed += 1
                 self._outbox.reply(client, late)
                 raise
             wish = wish_for(brief, place, self._session)
@@ -148,12 +139,11 @@ class Requests:
         request.again = [0] * sequences
         self._live[request.job] = request
         self._keys[request.key] = request
-        self._say(request, accepted)
+        self.delivery.say(request, accepted)
         if late is not None:
-            self.late += 1
-            self._say(request, late)
+            self.delivery.late(request, late)
         if loop is not None:
-            self._play_loop(request)
+            self.delivery.loop(request)
         for made in self.foreseen(model, wish, request.job):
             self.notes(made, now)
         # The worker says them once more, with all that follows: see `_fresh`.
@@ -223,8 +213,7 @@ class Requests:
         assert request.due is not None
         ready = max(now, request.due) + self.speed.first_note() + MARGIN
         late = Late(request.req, max(0.0, (ready - request.due) * 1000.0), request.brief.late)
-        self.late += 1
-        self._say(request, late)
+        self.delivery.late(request, late)
         former = request.place
         try:
             place, loop = self._rescue(request.brief, former, ready, late, request.loop)
@@ -240,7 +229,7 @@ class Requests:
             entry = place.target
             start = self._clock.meters.start
             request.from_tick = start(entry.bar) + entry.tick - start(former.target.bar)
-            self._open(request)
+            self.delivery.open(request)
         else:
             moved = place.target.bar - former.target.bar
             request.place = place
@@ -252,7 +241,7 @@ class Requests:
                 # A loop that goes on takes bars from the music's end: their number was told.
             if loop is not None:
                 request.loop = loop
-                self._play_loop(request)
+                self.delivery.loop(request)
             if former.target.tick or self._meters(former) != self._meters(request.place):
                 self._begin_anew(request)
                 if request.job not in self._live:
@@ -319,95 +308,14 @@ class Requests:
         request = self._live.get(message.job)
         if request is None:
             return
-        fresh = self._fresh(request, message)
-        if not fresh:
-            return
-        self._open(request)
-        take = request.takes[message.variation]
-        if request.first_note_ms is None:
-            request.first_note_ms = (now - request.asked_at) * 1000.0
-        first = request.first_bar()
-        for bar, tick, program, pitch, duration, velocity in fresh:
-            note = Note(first + bar, tick, program, pitch, duration, velocity)
-            heard = self._heard(request, take, note)
-            if heard is not None:
-                self._out(request, take, heard)
-                self._check_late(request, heard, now)
-
-    def _fresh(self, request: Request, message: wire.Made) -> list[wire.NoteRow]:
-        """The notes that have not been sent yet. A take that is made again must be the same."""
-        sent = request.sent[message.variation]
-        again = request.again[message.variation]
-        known = sent[again : again + len(message.notes)]
-        if known != message.notes[: len(known)]:
+        if not self.delivery.notes(request, message, now):
             self._give_up(request)
-            return []
-        request.again[message.variation] = again + len(message.notes)
-        fresh = message.notes[len(known) :]
-        sent += fresh
-        return fresh
 
     def _give_up(self, request: Request) -> None:
         """A take that was begun can't be gone on with."""
         self._maker.send(wire.Cancel(request.job))
         text = "the worker process died in the middle of a take; ask once more"
         self._fail(request, SidemanError(Code.WORKER_DIED, text))
-
-    def _heard(self, request: Request, take: Take, note: Note) -> Note | None:
-        """What is left of a note by the late rules: bars may be missing from either end."""
-        if not request.from_tick and request.loop is None:
-            return note
-        meters = self._clock.meters
-        onset = meters.absolute(note.onset)
-        room = meters.start(take.end) - onset
-        if onset < meters.start(request.first_bar()) + request.from_tick or room <= 0:
-            return None
-        return replace(note, duration=min(note.duration, room))
-
-    def _open(self, request: Request) -> None:
-        if request.opened:
-            return
-        request.opened = True
-        name = self._session.track(request.brief.track).name
-        for take in request.takes:
-            self._say(request, ClipOpen(request.req, take.number, name, take.bar, take.bars))
-
-    def _play_loop(self, request: Request) -> None:
-        """Send what the loop plays until the next bar line at which the music may be there."""
-        assert request.loop is not None
-        self._open(request)
-        channel = self._session.track(request.brief.track).output_channel
-        for take in request.takes:
-            for note in request.loop.notes:
-                take.channels.setdefault(note.program, channel)
-                self._out(request, take, note)
-
-    def _out(self, request: Request, take: Take, note: Note) -> None:
-        take.notes.append(note)
-        if "osc" in request.brief.deliver:
-            self._say(
-                request,
-                ClipNote(
-                    request.req, take.number, note.bar, note.beat, note.duration_beats,
-                    note.pitch, note.velocity, take.channel(note.program),
-                ),
-            )  # fmt: skip
-        if "midi" in request.brief.deliver and self.midi is not None and take.variation == 0:
-            self.midi(request, note)
-
-    def _check_late(self, request: Request, note: Note, now: float) -> None:
-        """A note whose moment has gone by: its bar line was missed, and that is said once a bar."""
-        moment = self._clock.seconds(self._clock.meters.start(note.bar) + note.tick)
-        if (
-            moment is None
-            or request.due is None
-            or now - moment <= TOO_LATE_TO_HEAR
-            or note.bar in request.late_bars
-        ):
-            return
-        request.late_bars.add(note.bar)
-        self.late += 1
-        self._say(request, Late(request.req, (now - moment) * 1000.0, request.brief.late))
 
     def finished(self, message: wire.Finished) -> None:
         """A variation is complete: its files are written, then it is closed."""
@@ -418,7 +326,7 @@ class Requests:
             self._give_up(request)
             return
         request.complete.add(message.variation)
-        self._open(request)
+        self.delivery.open(request)
         take = request.takes[message.variation]
         take.notes.sort()
         take.context_hash = message.context_hash
@@ -450,7 +358,7 @@ class Requests:
         if request.job not in self._live:
             return
         request.saved.add(take.variation)
-        self._say(request, ClipClose(request.req, take.number, len(take.notes)))
+        self.delivery.say(request, ClipClose(request.req, take.number, len(take.notes)))
         self._end(request)
 
     def done(self, message: wire.JobDone) -> None:
@@ -472,7 +380,7 @@ class Requests:
             "takes": [take.number for take in request.takes],
         }  # fmt: skip
         self._forget(request)
-        self._store.write(event, lambda error: self._say(request, Done(request.req)))
+        self._store.write(event, lambda error: self.delivery.say(request, Done(request.req)))
 
     def failed(self, message: wire.JobFailed) -> None:
         """The worker can't make what was asked."""
@@ -543,15 +451,11 @@ class Requests:
             {"event": "fail", "client": request.client, "req": request.req,
              "code": str(error.code), "text": error.text}
         )  # fmt: skip
-        self._say(request, Fail.of(error, request.req, request.ask.address))
+        self.delivery.say(request, Fail.of(error, request.req, request.ask.address))
 
     def _forget(self, request: Request) -> None:
         del self._live[request.job]
         self._keys.pop(request.key, None)
-
-    def _say(self, request: Request, reply: Reply) -> None:
-        self._outbox.reply(request.client, reply)
-        self._outbox.broadcast(reply, besides=request.client)
 
 
 def _plain(given: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engine import requests
+from engine.delivery import TOO_LATE_TO_HEAR
 from engine.messages.replies import Accepted, ClipClose, ClipNote, ClipOpen, Done, Fail, Late
 from engine.requests import DECIDE_AHEAD, MOST_REQUESTS
 from engine.worker import wire
@@ -892,7 +893,7 @@ class TestDelivery:
         self, rolling: Band, deliver: str, by_osc: bool
     ) -> None:
         played: list[Any] = []
-        rolling.requests.midi = lambda request, note: played.append(note)
+        rolling.requests.delivery.midi = lambda request, note: played.append(note)
         rolling.ask(1, deliver=deliver, variations=2)
         rolling.pump()
         assert played == rolling.session.takes[1].notes
@@ -923,4 +924,4 @@ def test_messages_about_nothing_are_passed_over(rolling: Band) -> None:
 
 
 def test_margins_are_in_proportion() -> None:
-    assert 0 < requests.TOO_LATE_TO_HEAR < requests.DECIDE_AHEAD < requests.MARGIN < 0.05
+    assert 0 < TOO_LATE_TO_HEAR < requests.DECIDE_AHEAD < requests.MARGIN < 0.05
