@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,6 +151,23 @@ class Lanes:
             fresh.append(anew)
             self._buffers[lane] = buffer[length:]
         return np.stack(rows), np.asarray(fresh)
+
+    def state(self) -> dict[str, Any]:
+        """All that decides the segments to come, in plain values: :meth:`restore` takes it."""
+        return {
+            "random": json.dumps(self._random.bit_generator.state),
+            "heard": dict(self._heard),
+            "queues": {name: [p.start for p in queue] for name, queue in self._queues.items()},
+            "buffers": [buffer.tolist() for buffer in self._buffers],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where :meth:`state` was asked, with the same segments."""
+        at = {piece.start: piece for piece in self._data.pieces}
+        self._random.bit_generator.state = json.loads(state["random"])
+        self._heard = dict(state["heard"])
+        self._queues = {name: [at[s] for s in starts] for name, starts in state["queues"].items()}
+        self._buffers = [np.asarray(buffer, dtype=np.uint16) for buffer in state["buffers"]]
 
     def _next_piece(self, inside: bool) -> Tokens:
         collection = min(self._weights, key=lambda name: self._heard[name] / self._weights[name])

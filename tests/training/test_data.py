@@ -108,3 +108,15 @@ def test_the_seed_decides_what_is_heard(token_set):
 def test_a_folder_that_is_no_data_set_is_named(tmp_path):
     with pytest.raises(SidemanError, match=tmp_path.name):
         TokenSet(tmp_path)
+
+
+def test_lanes_go_on_from_their_state_as_if_never_stopped(token_set):
+    lanes = Lanes(token_set, 3, Augment(), seed=5)
+    for _ in range(4):
+        lanes.segment(40)
+    state = lanes.state()
+    again = Lanes(token_set, 3, Augment(), seed=99)
+    again.restore(state)
+    for _ in range(30):
+        for mine, other in zip(lanes.segment(40), again.segment(40), strict=True):
+            assert np.array_equal(mine, other)
