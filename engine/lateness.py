@@ -66,11 +66,8 @@ def moved(place: Place, target: Target, bars: int) -> Place:
     return replace(place, target=target, bars=bars, source=source)
 
 
-def looped(
-    session: Session, track: Track, source: range, bars: range, clock: Clock
-) -> list[Note]:
-    """What a loop of ``source``, which begins at its end, plays in ``bars``; there all notes end.
-    """
+def looped(session: Session, track: Track, source: range, bars: range, clock: Clock) -> list[Note]:
+    """What a loop of ``source``, which begins at its end, plays in ``bars``; there all end."""
     meters = clock.meters
     found = []
     for bar in bars:
