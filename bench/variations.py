@@ -3,7 +3,8 @@
     python bench/variations.py --requests 40
 
 A request is done when its longest variation is, and the longest of 8 is longer than one of them
-usually is. So the cost is shown twice: of a step, as if all were equally long, and of the request.
+usually is. So the cost is shown twice: of a step while none is complete yet, as if all were equally
+long, and of the request.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from statistics import median
+from statistics import mean, median
 
 from bench.tools import SPREAD, engine, heard, number, shipped, spread, table, verdict
 from bridge.measure import BAND, Rehearsal
@@ -43,7 +44,7 @@ def wish(seed: int, variations: int) -> Wish:
 
 
 def in_process(requests: int) -> dict[int, tuple[list[float], list[float]]]:
-    """Seconds of each request, and of each of its steps, by the number of variations."""
+    """Seconds of each request, and of its steps that write all variations, by their number."""
     model, vocabulary = shipped()
     stream = model.open()
     stream.feed(heard())
@@ -52,14 +53,15 @@ def in_process(requests: int) -> dict[int, tuple[list[float], list[float]]]:
         for count, (whole, each) in seconds.items():
             begun = time.perf_counter()
             making = Making(vocabulary, stream, wish(max(seed, 0), count))
-            steps = 0
+            side_by_side = []
             while not making.done:
+                tokens, start = making.tokens, time.perf_counter()
                 making.step()
-                steps += 1
-            took = time.perf_counter() - begun
+                if making.tokens - tokens == count:
+                    side_by_side.append(time.perf_counter() - start)
             if seed >= 0:
-                whole.append(took)
-                each.append(took / steps)
+                whole.append(time.perf_counter() - begun)
+                each.append(mean(side_by_side))
     return seconds
 
 
