@@ -1,64 +1,56 @@
-"""How well a model predicts music that it has not heard: whole pieces, from the first bar on."""
+"""A network as a predictor, and the figures that training asks for."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from engine.models.rwkv.torch_model import Rwkv7
-from training.data import TokenSet
+from training.data import Tokens, TokenSet
+from training.evaluate.scoring import Score, score_with
 from training.tokenize import Piece
 
 SEGMENT = 2048
 """Tokens that are read at once; the state goes on from one segment to the next."""
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """Sums over pieces."""
+class Network:
+    """A network alone, its state carried through the piece."""
 
-    bits: float = 0.0
-    tokens: int = 0
-    notes: int = 0
+    def __init__(self, model: Rwkv7, begin: int) -> None:
+        """``begin`` is the token that every piece follows."""
+        self._model = model
+        self._begin = begin
 
-    def __add__(self, other: Score) -> Score:
-        return Score(self.bits + other.bits, self.tokens + other.tokens, self.notes + other.notes)
+    @torch.no_grad()
+    def log_probs(self, tokens: Tokens) -> NDArray[np.floating[Any]]:
+        """Nats ``[T]``, as a `training.evaluate.scoring.Predictor` gives them."""
+        device = self._model.emb.weight.device
+        heard = np.concatenate(([self._begin], tokens)).astype(np.int64)
+        sequence = torch.from_numpy(heard).to(device)
+        state = self._model.zero_state(1)
+        parts = [np.zeros(0, dtype=np.float32)]
+        for start in range(0, len(tokens), SEGMENT):
+            segment = sequence[start : start + SEGMENT + 1]
+            logits, state = self._model(segment[None, :-1], state)
+            loss = F.cross_entropy(logits[0].float(), segment[1:], reduction="none")
+            parts.append(-loss.cpu().numpy())
+        return np.concatenate(parts)
 
-    @property
-    def bits_per_token(self) -> float:
-        """Mean over all tokens."""
-        return self.bits / self.tokens
 
-    @property
-    def bits_per_note(self) -> float:
-        """All bits, those of bars and positions too, shared among the notes."""
-        return self.bits / self.notes
-
-
-@torch.no_grad()
 def score_piece(model: Rwkv7, data: TokenSet, piece: Piece, limit: int | None = None) -> Score:
-    """One piece, the state carried through it, or its first ``limit`` tokens."""
-    vocabulary = data.vocabulary
-    body = data.tokens(piece)[:limit].astype(np.int64)
-    device = model.emb.weight.device
-    tokens = torch.from_numpy(np.concatenate(([vocabulary.begin], body))).to(device)
-    state = model.zero_state(1)
-    nats = 0.0
-    for start in range(0, len(body), SEGMENT):
-        segment = tokens[start : start + SEGMENT + 1]
-        logits, state = model(segment[None, :-1], state)
-        nats += F.cross_entropy(logits[0].float(), segment[1:], reduction="sum").item()
-    return Score(nats / math.log(2), len(body), int(vocabulary.is_note[body].sum()))
+    """One piece, or its first ``limit`` tokens."""
+    return score(model, data, [piece], limit)
 
 
 def score(model: Rwkv7, data: TokenSet, pieces: Iterable[Piece], limit: int | None = None) -> Score:
     """The sum over several pieces."""
-    return sum((score_piece(model, data, piece, limit) for piece in pieces), Score())
+    return score_with(Network(model, data.vocabulary.begin), data, pieces, limit)
 
 
 def mean_bits(
