@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.models.adapters import Attached
 from engine.models.folder import ModelInfo
 
 Tokens: TypeAlias = Sequence[int] | NDArray[np.int32]
@@ -123,6 +124,16 @@ class Family(Protocol):
         """The family's name, as ``model.json`` has it."""
         ...
 
-    def load(self, folder: Path, *, device: str = "cpu", precision: str = "auto") -> Model:
-        """Load a model folder. Raises `SidemanError` ``bad-file`` or ``unknown-model``."""
+    def load(
+        self,
+        folder: Path,
+        *,
+        device: str = "cpu",
+        precision: str = "auto",
+        adapter: Attached | None = None,
+    ) -> Model:
+        """Load a model folder, with an adapter in it.
+
+        Raises `SidemanError` ``bad-file`` or ``unknown-model``.
+        """
         ...

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -51,6 +51,13 @@ class Weights(msgspec.Struct, frozen=True):
     dtype: str = "float32"
 
 
+class Recall(msgspec.Struct, frozen=True):
+    """The file that says how much a song's own past counts beside the network, and its SHA-256."""
+
+    file: str
+    sha256: str
+
+
 class TrainingData(msgspec.Struct, frozen=True):
     """One source that the model learned from."""
 
@@ -70,11 +77,24 @@ class ModelInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sizes: dict[str, int]
     weights: Weights
     tokenizer: Tokenizer | None = None
+    recall: Recall | None = None
     meters: tuple[str, ...] = ()
     licence: str = ""
     training_data: tuple[TrainingData, ...] = ()
     date: str = ""
     metrics: dict[str, Any] = {}
+
+
+class Described(Protocol):
+    """What a description says of every folder with weights."""
+
+    @property
+    def weights(self) -> Weights:
+        """Its weights file."""
+        ...
+
+
+Description = TypeVar("Description", bound=msgspec.Struct)
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -95,9 +115,16 @@ def read_info(folder: Path) -> ModelInfo:
 
     Raises ``unknown-model`` where folder or file are missing, ``bad-file`` for anything else.
     """
-    path = folder / MODEL_JSON
+    return read_description(folder / MODEL_JSON, ModelInfo, "model")
+
+
+def read_description(path: Path, kind: type[Description], what: str) -> Description:
+    """Read and check the JSON file that describes a folder; ``what`` is what errors call it.
+
+    Raises as :func:`read_info` does.
+    """
     if not path.is_file():
-        raise SidemanError(Code.UNKNOWN_MODEL, f"no model at {folder}: it has no {MODEL_JSON}")
+        raise SidemanError(Code.UNKNOWN_MODEL, f"no {what} at {path.parent}: it has no {path.name}")
     try:
         with path.open("rb") as file:
             text = file.read(MAX_JSON + 1)
@@ -110,19 +137,19 @@ def read_info(folder: Path) -> ModelInfo:
         if version is None or bytes(version) != str(FORMAT).encode():
             said = "no format" if version is None else f"format {bytes(version)[:20].decode()}"
             raise bad_file(path, f"has {said}, and this version reads format {FORMAT}")
-        return msgspec.json.decode(text, type=ModelInfo)
+        return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise bad_file(path, f"not a model description: {error}") from error
+        raise bad_file(path, f"not a valid description: {error}") from error
 
 
-def member(folder: Path, name: str) -> Path:
+def member(folder: Path, name: str, described: str = MODEL_JSON) -> Path:
     """The file called ``name`` inside ``folder``.
 
     Raises ``bad-file`` for names with folders in them, links, and what is missing or no plain file.
     """
     plain = PurePosixPath(name).name == name and "\\" not in name and ":" not in name
     if not plain or not name.isprintable():
-        raise bad_file(folder / MODEL_JSON, f"{name[:60]!r} is not a plain file name")
+        raise bad_file(folder / described, f"{name[:60]!r} is not a plain file name")
     path = folder / name
     if path.is_symlink():
         raise bad_file(path, "is a link, and a model's files must be in its folder")
@@ -132,26 +159,30 @@ def member(folder: Path, name: str) -> Path:
 
 
 def read_weights(
-    folder: Path, info: ModelInfo, shapes: Mapping[str, tuple[int, ...]]
+    folder: Path,
+    info: Described,
+    shapes: Mapping[str, tuple[int, ...]],
+    described: str = MODEL_JSON,
 ) -> dict[str, NDArray[np.float32]]:
     """The tensors of ``info``'s weights file as float32, exactly those that ``shapes`` names.
 
+    ``described`` is the file that ``info`` was read from.
     Raises ``bad-file`` where names, shapes, storage type, size or SHA-256 are not the expected
     ones, or a number is not finite. The length of the file is compared before anything is read.
     """
-    path = member(folder, info.weights.file)
+    path = member(folder, info.weights.file, described)
     if (dtype := DTYPES.get(info.weights.dtype)) is None:
         known = ", ".join(DTYPES)
-        raise bad_file(folder / MODEL_JSON, f"weights are {known}, not {info.weights.dtype[:20]!r}")
+        raise bad_file(folder / described, f"weights are {known}, not {info.weights.dtype[:20]!r}")
     body = BYTES[dtype] * sum(prod(shape) for shape in shapes.values())
     if body > MAX_WEIGHTS:
-        raise bad_file(folder / MODEL_JSON, f"'sizes' ask for {body} bytes of weights: too many")
+        raise bad_file(folder / described, f"'sizes' ask for {body} bytes of weights: too many")
     size = path.stat().st_size
     if not body < size <= 8 + MAX_HEADER + body:
-        raise bad_file(path, f"has {size} bytes where 'sizes' in {MODEL_JSON} ask for {body}")
+        raise bad_file(path, f"has {size} bytes where 'sizes' in {described} ask for {body}")
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != info.weights.sha256.lower():
-        raise bad_file(path, f"is not the file that {MODEL_JSON} describes (SHA-256 differs)")
+        raise bad_file(path, f"is not the file that {described} describes (SHA-256 differs)")
     header = int.from_bytes(data[:8], "little")
     if header > MAX_HEADER or 8 + header + body != len(data):
         raise bad_file(path, "header and tensors do not fill the file: truncated or damaged")
@@ -207,6 +238,19 @@ def _float32(data: bytes, start: int, entry: _Entry) -> NDArray[np.float32]:
     return cast(NDArray[np.float32], stored.astype(np.float32).reshape(entry.shape))
 
 
+def vouched(folder: Path, name: str, sha256: str) -> Path:
+    """A small file of the folder that ``model.json`` vouches for. Raises ``bad-file``."""
+    path = member(folder, name)
+    if path.stat().st_size > MAX_JSON or digest(path) != sha256.lower():
+        raise bad_file(path, f"is not the file that {MODEL_JSON} describes (SHA-256 differs)")
+    return path
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def write_model(
     folder: Path, info: ModelInfo, weights: Mapping[str, NDArray[np.float32]]
 ) -> ModelInfo:
@@ -215,16 +259,25 @@ def write_model(
     File name and storage type are those of ``info.weights``; the SHA-256 is made here, and the
     returned description has it. The tokenizer's file is the caller's.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    data = _safetensors(weights, DTYPES[info.weights.dtype])
-    (folder / info.weights.file).write_bytes(data)
-    sealed = msgspec.structs.replace(
-        info,
-        weights=msgspec.structs.replace(info.weights, sha256=hashlib.sha256(data).hexdigest()),
-    )
-    text = msgspec.json.format(msgspec.json.encode(sealed), indent=1)
-    (folder / MODEL_JSON).write_bytes(text + b"\n")
+    sealed = msgspec.structs.replace(info, weights=write_weights(folder, info.weights, weights))
+    write_description(folder / MODEL_JSON, sealed)
     return sealed
+
+
+def write_weights(
+    folder: Path, about: Weights, tensors: Mapping[str, NDArray[np.float32]]
+) -> Weights:
+    """Write the file that ``about`` names, in its storage type; the same with its SHA-256."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = _safetensors(tensors, DTYPES[about.dtype])
+    (folder / about.file).write_bytes(data)
+    return msgspec.structs.replace(about, sha256=hashlib.sha256(data).hexdigest())
+
+
+def write_description(path: Path, info: msgspec.Struct) -> None:
+    """Write what :func:`read_description` reads."""
+    text = msgspec.json.format(msgspec.json.encode(info), indent=1)
+    path.write_bytes(text + b"\n")
 
 
 def _safetensors(weights: Mapping[str, NDArray[np.float32]], dtype: str) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from engine.errors import Code, SidemanError
+from engine.models.adapters import Attached
 from engine.models.base import Family, Model
 from engine.models.folder import read_info
 
@@ -26,10 +27,18 @@ def family(name: str) -> Family:
     return cast(Family, import_module(FAMILIES[name]).FAMILY)
 
 
-def load(folder: Path, *, device: str = "cpu", precision: str = "auto") -> Model:
+def load(
+    folder: Path,
+    *,
+    device: str = "cpu",
+    precision: str = "auto",
+    adapter: Attached | None = None,
+) -> Model:
     """Load a model folder with the family that its ``model.json`` names.
 
     The device ``auto`` is the processor, which every machine has: ``cuda`` is for those who say so.
     """
     device = "cpu" if device == "auto" else device
-    return family(read_info(folder).family).load(folder, device=device, precision=precision)
+    return family(read_info(folder).family).load(
+        folder, device=device, precision=precision, adapter=adapter
+    )

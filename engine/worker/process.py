@@ -26,9 +26,12 @@ from engine import garbage
 from engine.errors import Code, SidemanError
 from engine.generate import Making
 from engine.listener import Listener, digest
-from engine.models import registry
+from engine.models import adapters, registry
 from engine.models.base import Model
+from engine.models.folder import read_info, vouched
 from engine.music import Meter, Note
+from engine.recall.gate import Gate
+from engine.recall.memory import Memory
 from engine.tokens.vocabulary import Vocabulary
 from engine.worker import wire
 
@@ -58,6 +61,8 @@ class Player:
     weights_hash: str
     runtime: str
     """What computed the listener's states."""
+    memory: Memory | None = None
+    """The song's own past, where the model knows how to use it."""
 
 
 @dataclass(slots=True)
@@ -159,6 +164,7 @@ class Worker:
             self._send(wire.Failed(message.model, Code.OUT_OF_MEMORY, text))
             return
         self._players[message.model] = player
+        self._guess = None  # another adapter, another take
         self._say_loaded(message.model, player)
 
     def _run_faster(self, name: str, player: Player) -> None:
@@ -194,16 +200,23 @@ class Worker:
     def _open(self, folder: Path, message: wire.Load) -> Player:
         # One stream of a small model is no faster on a GPU: it is used where it is asked for.
         device = "cpu" if message.device == "auto" else message.device
-        model = registry.load(folder, device=device, precision=message.precision)
+        adapter, info = None, read_info(folder)
+        if message.adapter:
+            adapter = adapters.attach(Path(message.adapter), info, message.strength)
+        model = registry.load(folder, device=device, precision=message.precision, adapter=adapter)
         if self._patient:
             model.warm_up()
-        info = model.info
         if info.tokenizer is None:
             raise SidemanError(Code.BAD_FILE, f"model {info.name} has no tokenizer: it can't play")
         vocabulary = Vocabulary.load(folder / info.tokenizer.file)
         garbage.settle()
         listener = self._listen(vocabulary, model)
-        return Player(model, vocabulary, listener, info.weights.sha256, model.runtime)
+        weights_hash = info.weights.sha256 + (adapter.mark if adapter else "")
+        memory = None
+        if info.recall is not None:
+            gate = Gate.load(vouched(folder, info.recall.file, info.recall.sha256))
+            memory = Memory(vocabulary, gate)
+        return Player(model, vocabulary, listener, weights_hash, model.runtime, memory)
 
     def _unload(self, model: str) -> None:
         self._players.pop(model, None)
@@ -310,7 +323,11 @@ class Worker:
             job.fed += fed
             if fed == 0:
                 job.mark = player.listener.mark(job.wish.context_end)
-                job.making = Making(player.vocabulary, player.listener.stream, job.wish)
+                if player.memory is not None:
+                    player.memory.follow(player.listener.passages(job.wish.context_end))
+                job.making = Making(
+                    player.vocabulary, player.listener.stream, job.wish, player.memory
+                )
                 job.context = player.listener.tokens(job.wish.context_end)
         else:
             step = job.making.step()

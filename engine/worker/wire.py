@@ -36,12 +36,17 @@ class Message(msgspec.Struct, tag_field="m", frozen=True):
 
 
 class Load(Message, tag="load", frozen=True):
-    """Load the model in ``folder`` under ``model``, and say `Loaded` or `Failed`."""
+    """Load the model in ``folder`` under ``model``, and say `Loaded` or `Failed`.
+
+    ``adapter`` is the folder of one that is merged into its weights, or nothing.
+    """
 
     model: str
     folder: str
     device: str = "cpu"
     precision: str = "auto"
+    adapter: str = ""
+    strength: float = 1.0
 
 
 class Unload(Message, tag="unload", frozen=True):
@@ -102,6 +107,8 @@ class Wish(msgspec.Struct, frozen=True):
     repetition_penalty: float = 1.0
     penalty_decay: float = 0.98
     penalty_window: int = 128
+    recall: float = 1.0
+    """How much the song's own past counts, where the model knows how: 0 to 1."""
     curve: tuple[str, float, float, float, float] = ("constant", 0.0, 0.0, 8.0, 0.0)
     """Shape, swing of temperature and of top-p, period in bars, noise; see `sampling.Curve`."""
 

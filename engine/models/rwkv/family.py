@@ -9,14 +9,16 @@ from pathlib import Path
 
 from engine.code_cache import ready
 from engine.errors import Code, SidemanError
+from engine.models.adapters import Attached
 from engine.models.base import Model
 from engine.models.folder import MODEL_JSON, ModelInfo, bad_file, read_info, read_weights
+from engine.models.rwkv.adapter import merged
 from engine.models.rwkv.architecture import ARCHITECTURE, Sizes, tensors
 from engine.models.rwkv.compile import background, compile_step
 from engine.models.rwkv.numpy_step import NumpyKernel
 from engine.models.rwkv.packed import Float, Packed, pack
 from engine.models.rwkv.precision import PRECISIONS, default_precision
-from engine.models.rwkv.state import Kernel, RwkvStream
+from engine.models.rwkv.state import Kernel, RwkvStream, zero_state
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +41,16 @@ RUNTIMES = ("auto", "numpy", "numba", "torch")
 class RwkvModel:
     """A `Model` in main memory. Threads may share it; `runtime` may change once, to numba."""
 
-    def __init__(self, info: ModelInfo, sizes: Sizes, kernel: Kernel) -> None:
+    def __init__(
+        self, info: ModelInfo, sizes: Sizes, kernel: Kernel, start: Float | None = None
+    ) -> None:
+        """``start`` ``[L, H, N, N]``, value x key, is what sequences begin with instead of 0."""
         self.info = info
         self.sizes = sizes
         self._kernel = kernel
+        self._start = zero_state(sizes, 1) if start is not None else None
+        if self._start is not None and start is not None:
+            self._start.wkv[:, 0] = start.swapaxes(-1, -2)
         self._preparing: threading.Thread | None = None
 
     @property
@@ -67,7 +75,10 @@ class RwkvModel:
 
     def open(self, batch: int = 1) -> RwkvStream:
         """A stream of ``batch`` sequences at their beginning."""
-        return RwkvStream(self.sizes, lambda: self._kernel, batch)
+        stream = RwkvStream(self.sizes, lambda: self._kernel, batch)
+        if self._start is not None:
+            stream.restore(self._start)
+        return stream
 
     def warm_up(self) -> None:
         """Wait until the compiled runtime is in place (or has failed), and make some steps."""
@@ -100,9 +111,15 @@ class RwkvFamily:
     name = "rwkv"
 
     def load(
-        self, folder: Path, *, device: str = "cpu", precision: str = "auto", runtime: str = "auto"
+        self,
+        folder: Path,
+        *,
+        device: str = "cpu",
+        precision: str = "auto",
+        adapter: Attached | None = None,
+        runtime: str = "auto",
     ) -> Model:
-        """Load a model folder.
+        """Load a model folder, and merge ``adapter`` into its weights.
 
         ``precision`` is ``int8``, ``float32`` or ``auto`` (`default_precision`). ``runtime`` is
         ``numpy`` (float32 only), ``numba``, ``torch`` (float32 only, and what ``cuda`` uses), or
@@ -113,18 +130,21 @@ class RwkvFamily:
         _one_of("precision", precision, ("auto", *PRECISIONS))
         _one_of("runtime", runtime, RUNTIMES)
         info, sizes, named = read(folder)
+        start = None
+        if adapter is not None:
+            named, start = merged(named, adapter, sizes)
         if device == "cuda" or runtime == "torch":
             from engine.models.rwkv.torch_step import load_torch
 
-            return load_torch(info, sizes, named, device, precision)
+            return load_torch(info, sizes, named, device, precision, start)
         weights = pack(named, sizes)
         if precision == "auto":
             precision = default_precision(info)
         if runtime == "auto" and not find_spec("numba"):
             runtime = "numpy"
         if runtime == "numba" or (runtime == "auto" and ready(precision)):
-            return RwkvModel(info, sizes, numba_kernel(weights, sizes, precision))
-        model = RwkvModel(info, sizes, NumpyKernel(weights, sizes))
+            return RwkvModel(info, sizes, numba_kernel(weights, sizes, precision), start)
+        model = RwkvModel(info, sizes, NumpyKernel(weights, sizes), start)
         if runtime == "auto":
             model.prepare(weights, precision)
         return model

@@ -14,12 +14,13 @@ computes this exactly, in fp32, a chunk of tokens at a time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+from torch.utils.checkpoint import checkpoint
 
 from engine.models.rwkv.architecture import (
     DECAY_SCALE,
@@ -45,6 +46,12 @@ class State(NamedTuple):
     def detach(self) -> State:
         """The same values, cut off from the graph that made them."""
         return State(self.shift.detach(), self.wkv.detach())
+
+
+Recurrence = Callable[
+    [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]
+]
+"""What :func:`wkv` is; another may compute the same, as training's kernels for CUDA do."""
 
 
 def wkv(
@@ -150,6 +157,7 @@ class TimeMix(nn.Module):
     def __init__(self, sizes: Sizes, layer: int) -> None:
         super().__init__()
         self.layer, self.heads, self.width = layer, sizes.heads, sizes.head
+        self.recurrence: Recurrence = wkv
         c = sizes.embed
         self.x_r, self.x_w, self.x_k = _empty(c), _empty(c), _empty(c)
         self.x_v, self.x_a, self.x_g = _empty(c), _empty(c), _empty(c)
@@ -190,7 +198,7 @@ class TimeMix(nn.Module):
         unit_key = F.normalize(split(k.float() * self.k_k), dim=-1)
         k = k * (1 + (rate - 1) * self.k_a)
         r, k, v = split(r), split(k), split(v)
-        y, state = wkv(r, split(w), k, v, -unit_key, unit_key * split(rate), state)
+        y, state = self.recurrence(r, split(w), k, v, -unit_key, unit_key * split(rate), state)
         y = self.ln_x(y.reshape(batch * length, channels)).view(batch, length, channels)
         bonus = (r * k * self.r_k).sum(-1, keepdim=True) * v
         return self.output((y + bonus.reshape(batch, length, channels)) * gate), state, first_value
@@ -248,14 +256,25 @@ class Rwkv7(nn.Module):
         self.blocks = nn.ModuleList(Block(sizes, layer) for layer in range(sizes.layers))
         self.ln_out = nn.LayerNorm(sizes.embed, eps=LAYER_NORM_EPS)
         self.head = nn.Linear(sizes.embed, sizes.vocab, bias=False)
+        self.start: nn.Parameter | None = None
+        self.recompute = False
+        """Whether training keeps only what passes between layers, and computes the rest twice."""
+
+    def learn_start(self) -> None:
+        """Let sequences start with matrices S that are learned [layers, H, N, N], zero at first."""
+        s = self.sizes
+        self.start = nn.Parameter(
+            self.emb.weight.new_zeros(s.layers, s.heads, s.head, s.head, dtype=torch.float32)
+        )
 
     def zero_state(self, batch: int = 1) -> State:
-        """What a sequence starts with."""
+        """What a sequence starts with: nothing, or what was learned for it."""
         s, weight = self.sizes, self.emb.weight
-        return State(
-            weight.new_zeros(s.layers, 2, batch, s.embed),
-            weight.new_zeros(s.layers, batch, s.heads, s.head, s.head, dtype=torch.float32),
-        )
+        shape = (s.layers, batch, s.heads, s.head, s.head)
+        start = weight.new_zeros(shape, dtype=torch.float32)
+        if self.start is not None:
+            start = start + self.start.unsqueeze(1)
+        return State(weight.new_zeros(s.layers, 2, batch, s.embed), start)
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """``tokens`` [B, T] to logits [B, T, vocab] and the state after the last token.
@@ -268,7 +287,11 @@ class Rwkv7(nn.Module):
         shifts, matrices = [], []
         first_value: Tensor | None = None
         for block, shift, matrix in zip(self.blocks, state.shift, state.wkv, strict=True):
-            x, shift, matrix, first_value = block(x, shift, matrix, first_value)
+            inputs = (x, shift, matrix, first_value)
+            if self.recompute and torch.is_grad_enabled():
+                x, shift, matrix, first_value = checkpoint(block, *inputs, use_reentrant=False)
+            else:
+                x, shift, matrix, first_value = block(*inputs)
             shifts.append(shift)
             matrices.append(matrix)
         return self.head(self.ln_out(x)), State(torch.stack(shifts), torch.stack(matrices))

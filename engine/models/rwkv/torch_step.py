@@ -62,8 +62,9 @@ class _Slot:
 
     def clear(self) -> None:
         """Back to the beginning of a sequence."""
-        for tensor in (*self.state, self.logits):
-            tensor.zero_()
+        for tensor, first in zip(self.state, self.net.zero_state(len(self.tokens)), strict=True):
+            tensor.copy_(first)
+        self.logits.zero_()
 
     def write(self, logits: Tensor, state: State) -> None:
         """Take over the outcome of a step."""
@@ -227,12 +228,18 @@ def load_torch(
     weights: Mapping[str, NDArray[np.float32]],
     device: str,
     precision: str,
+    start: NDArray[np.float32] | None = None,
 ) -> TorchModel:
-    """The torch model of checked ``weights``. Raises ``bad-arguments`` for what torch lacks."""
+    """The torch model of checked ``weights``. Raises ``bad-arguments`` for what torch lacks.
+
+    ``start`` ``[L, H, N, N]`` is what sequences begin with, where that was learned.
+    """
     if precision == "int8":
         raise SidemanError(Code.BAD_ARGUMENTS, "torch plays in float32; int8 is for the cpu")
     if device == "cuda" and not torch.cuda.is_available():
         raise SidemanError(Code.BAD_ARGUMENTS, "no CUDA device was found; use the device 'cpu'")
     net = Rwkv7(sizes)
     net.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+    if start is not None:
+        net.start = torch.nn.Parameter(torch.from_numpy(start))
     return TorchModel(info, net.to(device).eval().requires_grad_(False))
