@@ -267,6 +267,7 @@ def wish_for(brief: Brief, place: Place, session: Session) -> wire.Wish:
         repetition_penalty=sampling.repetition_penalty,
         penalty_decay=sampling.decay,
         penalty_window=max(1, sampling.window),
+        recall=sampling.recall,
         curve=(curve.shape, curve.temperature, curve.top_p, curve.period, curve.noise),
     )
 

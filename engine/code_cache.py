@@ -1,10 +1,10 @@
 """Where compiled code is kept between runs, and how a run knows that it is there.
 
-Numba compiles the model's step and the draw of a token. The folder is ``NUMBA_CACHE_DIR`` where
-that is set, else the user's cache folder, and inside it a folder named by what the code was made
-from: these sources, numba, Python and the processor. Other sources or another machine find their
-own folder and never stale code. Where no folder can be written everything still works; only, each
-process compiles for itself (see `ready`).
+Numba compiles the model's step, the recall and the draw of a token. The folder is
+``NUMBA_CACHE_DIR`` where that is set, else the user's cache folder, and inside it a folder named by
+what the code was made from: these sources, numba, Python and the processor. Other sources or
+another machine find their own folder and never stale code. Where no folder can be written
+everything still works; only, each process compiles for itself (see `ready`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ from platformdirs import user_cache_path
 
 STEP = ("mathematics", "matmul", "numba_step", "panels", "vectors", "architecture", "packed")
 
-SOURCES = ("code_cache", "draw", "draw_compiled", *(f"models/rwkv/{name}" for name in STEP))
+RECALL = ("contexts", "chains", "blend", "compiled")
+
+SOURCES = (
+    "code_cache",
+    "draw",
+    "draw_compiled",
+    *(f"recall/{name}" for name in RECALL),
+    *(f"models/rwkv/{name}" for name in STEP),
+)
 """The modules of the engine whose text decides what is compiled."""
 
 

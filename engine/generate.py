@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.models.base import Stream
 from engine.music import Meter, Note
+from engine.recall.memory import Memory
 from engine.sampling import Curve, Sampler
 from engine.tokens.encode import encode_bar
 from engine.tokens.grammar import Writer
@@ -76,8 +78,13 @@ class Step:
 class Making:
     """Takes of one wish, made step by step from the state that ``stream`` is in."""
 
-    def __init__(self, vocabulary: Vocabulary, stream: Stream, wish: Wish) -> None:
-        """Raises ``bad-arguments`` where the wish can't be fulfilled with this vocabulary."""
+    def __init__(
+        self, vocabulary: Vocabulary, stream: Stream, wish: Wish, memory: Memory | None = None
+    ) -> None:
+        """``memory``, where the model has one, has followed what the stream was fed.
+
+        Raises ``bad-arguments`` where the wish can't be fulfilled with this vocabulary.
+        """
         plan = plan_of(wish)
         count = wish.variations * wish.candidates
         self._vocabulary = vocabulary
@@ -91,6 +98,7 @@ class Making:
         self._probe = stream.fork(1) if wish.candidates > 1 else None
         self._stream = stream.fork(count)
         self._logits = self._stream.logits
+        self._recollection = None if memory is None else memory.recollect(count, wish.recall)
         self._comparing = None if self._probe is None else self._compare(self._probe)
         self.tokens = 0
 
@@ -119,11 +127,11 @@ class Making:
             return self._choose(self._comparing)
         out = Step()
         tokens, going = [], []
-        for row, draft in enumerate(self._live):
+        for row, (draft, logits) in enumerate(zip(self._live, self._expected(), strict=True)):
             writer = draft.writer
             token = writer.forced()
             if token is None:
-                token = draft.sampler.choose(self._logits[row], writer.allowed(), writer.bias())
+                token = draft.sampler.choose(logits, writer.allowed(), writer.bias())
             bar = writer.bar
             note = writer.accept(token)
             if note is not None:
@@ -141,9 +149,19 @@ class Making:
             self._live = [self._live[row] for row in going]
             if going:
                 self._stream.keep(going)
+            if self._recollection is not None:
+                self._recollection.keep(going)
         if going:
             self._logits = self._stream.step(tokens)
+            if self._recollection is not None:
+                self._recollection.accept(tokens)
         return out if self._comparing is None else Step()
+
+    def _expected(self) -> NDArray[np.float32]:
+        """Logits of what comes next in each live draft ``[B, V]``."""
+        if self._recollection is None:
+            return self._logits
+        return self._recollection.expect(self._logits)
 
     # Infill: several candidates for each variation, and the one that leads best to what follows
 

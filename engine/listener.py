@@ -129,6 +129,14 @@ class Listener:
         """The tokens of the context of a take at bar ``end``, bar by bar."""
         return [bar.tokens for bar in self.context(end)]
 
+    def passages(self, end: int) -> list[tuple[int, list[int]]]:
+        """The same, each bar with a number that is equal where all up to its end is equal."""
+        running, found = 0, []
+        for bar in self.context(end):
+            running = bar.follow(running)
+            found.append((running, bar.tokens))
+        return found
+
     def mark(self, end: int) -> int:
         """A number that is equal for equal contexts; not to be kept."""
         running = 0

@@ -47,6 +47,8 @@ class Sampling:
     """What is left of the penalty after each further token."""
     window: Annotated[int, Meta(ge=0, le=4096)] = 128
     """Tokens that the penalty looks back."""
+    recall: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """How much what this song has played counts beside what the model knows of music; 0 for not."""
     curve: Curve = field(default_factory=Curve)
     """How temperature and top-p move over the bars of a take."""
 

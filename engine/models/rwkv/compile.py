@@ -1,4 +1,4 @@
-"""Compile step and draw into the cache on disk: ``python -m engine.models.rwkv.compile [MODEL …]``.
+"""Compile what plays, into the cache on disk: ``python -m engine.models.rwkv.compile [MODEL …]``.
 
 Compiled code does not depend on the model, only on its precision: an argument is a model folder or
 a precision, and none stands for both precisions. Takes some seconds a precision the first time,
@@ -13,18 +13,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+from engine import draw
 from engine.code_cache import cache_folder, mark_ready, ready
-from engine.draw import use_compiled
 from engine.models.folder import read_info
 from engine.models.rwkv.precision import PRECISIONS, default_precision
+from engine.recall import loops
 
 
 def compile_step(precision: str) -> None:
-    """Have the step for ``precision`` and the draw in this process, and in the cache if it can."""
+    """Have step, recall and draw in this process, and in the cache if it can."""
     from engine.models.rwkv.numba_step import compiled
 
     compiled(precision)
-    use_compiled()
+    draw.use_compiled()
+    loops.use_compiled()
     mark_ready(precision)
 
 

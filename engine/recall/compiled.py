@@ -1,0 +1,47 @@
+"""The loops of the recall in machine code.
+
+Importing this module imports numba; `engine.code_cache` says where the compiled code is kept.
+"""
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from numba import types
+
+from engine import code_cache
+from engine.recall.blend import blend
+from engine.recall.chains import link, unlink
+from engine.recall.contexts import walk
+from engine.recall.loops import Loops
+
+LONG, REAL = types.int64, types.float64
+
+
+def _array(kind: types.Type, dimensions: int) -> types.Type:
+    return types.Array(kind, dimensions, "C")
+
+
+TOKENS, NUMBERS, REALS = _array(types.int32, 1), _array(LONG, 1), _array(REAL, 1)
+PLACES, CONTEXTS, TABLE = _array(types.int32, 2), _array(LONG, 2), _array(REAL, 2)
+WALK = types.void(TOKENS, LONG, LONG, NUMBERS, NUMBERS, CONTEXTS)
+CHAIN = types.void(CONTEXTS, LONG, LONG, PLACES, NUMBERS, TOKENS)
+BLEND = types.void(
+    _array(types.float32, 1), LONG, REAL, REAL, NUMBERS,
+    TOKENS, PLACES, NUMBERS, TOKENS,
+    TOKENS, CONTEXTS, LONG, LONG,
+    TABLE, _array(REAL, 3),
+    PLACES, TABLE, TABLE, REALS,
+)  # fmt: skip
+
+
+@lru_cache
+def loops() -> Loops:
+    """All of them, out of the cache or compiled now."""
+    return Loops(
+        walk=code_cache.compiled(walk, WALK, nogil=True),
+        link=code_cache.compiled(link, CHAIN, nogil=True),
+        unlink=code_cache.compiled(unlink, CHAIN, nogil=True),
+        blend=code_cache.compiled(blend, BLEND, nogil=True),
+    )

@@ -1,0 +1,232 @@
+"""What a song has been so far, indexed by context; and takes in the making that go on from it.
+
+A :class:`Memory` follows a listener's context bar by bar. A :class:`Recollection` is what one
+making sees of it: the past as it was when the making began, and its own tokens on top. One thread
+only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from weakref import WeakSet
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.recall import contexts
+from engine.recall.blend import LATEST, Reals
+from engine.recall.chains import FREE, Places
+from engine.recall.contexts import COUNT, RUNS, Numbers, Tokens
+from engine.recall.gate import Gate
+from engine.recall.loops import fastest
+from engine.tokens.vocabulary import Vocabulary
+
+TAIL = max(RUNS)
+"""Tokens before the present one that a context reaches back to."""
+
+FEWEST = 4096
+"""Tokens that there is room for from the start; it doubles as it fills."""
+
+LOAD = 2
+"""Slots of the table for each context at least."""
+
+
+class Past:
+    """Tokens, their contexts and chains: the arrays that the loops work on."""
+
+    def __init__(self, kinds: Numbers, room: int = FEWEST) -> None:
+        self.kinds = kinds
+        self.length = 0
+        self.state = contexts.beginning(len(kinds))
+        self.readers: WeakSet[Recollection] = WeakSet()
+        self.tokens: Tokens = np.zeros(room, dtype=np.int32)
+        self.contexts: Numbers = np.zeros((room + 1, COUNT), dtype=np.int64)
+        self.earlier: Places = np.zeros((room, COUNT), dtype=np.int32)
+        slots = 1 << (LOAD * COUNT * room - 1).bit_length()
+        self.keys: Numbers = np.full(slots, FREE, dtype=np.int64)
+        self.latest: Tokens = np.zeros(slots, dtype=np.int32)
+        fastest().walk(self.tokens, 0, 0, kinds, self.state, self.contexts)
+
+    def copy(self, room: int) -> Past:
+        """The same past with room for so many tokens, read by nobody."""
+        other = Past(self.kinds, room)
+        other.add(self.tokens[: self.length])
+        return other
+
+    def add(self, tokens: Iterable[int] | Tokens) -> None:
+        """Append tokens; there must be room."""
+        loops = fastest()
+        fresh = np.asarray(tokens, dtype=np.int32)
+        first, last = self.length, self.length + len(fresh)
+        self.tokens[first:last] = fresh
+        loops.walk(self.tokens, first, last, self.kinds, self.state, self.contexts)
+        loops.link(self.contexts, first, last, self.earlier, self.keys, self.latest)
+        self.length = last
+
+    def take_back(self, length: int, state: Numbers) -> None:
+        """Be ``length`` tokens long again, where ``state`` was the state."""
+        loops = fastest()
+        loops.unlink(
+            self.contexts, length, self.length, self.earlier, self.keys, self.latest
+        )
+        self.length = length
+        self.state = state.copy()
+        loops.walk(self.tokens, length, length, self.kinds, self.state, self.contexts)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a bar ended: its running hash, the tokens up to it, the state after it."""
+
+    running: int
+    length: int
+    state: Numbers
+
+
+class Memory:
+    """The past of one player's song."""
+
+    def __init__(self, vocabulary: Vocabulary, gate: Gate) -> None:
+        self.gate = gate
+        self._past = Past(contexts.kinds_of(vocabulary))
+        self._marks: list[Mark] = []
+
+    def __len__(self) -> int:
+        """Tokens that are remembered."""
+        return self._past.length
+
+    def follow(self, bars: Sequence[tuple[int, Sequence[int]]]) -> None:
+        """Remember just these bars: each a running hash, unlike any other context's, and tokens.
+
+        What is remembered already stays; whoever reads the past that is to change keeps the old.
+        """
+        same = 0
+        for mark, (running, _) in zip(self._marks, bars, strict=False):
+            if mark.running != running:
+                break
+            same += 1
+        if same == len(self._marks) == len(bars):
+            return
+        self._shorten(same)
+        fresh = sum(len(tokens) for _, tokens in bars[same:])
+        self._make_room(self._past.length + fresh)
+        for running, tokens in bars[same:]:
+            self._past.add(tokens)
+            self._marks.append(Mark(running, self._past.length, self._past.state.copy()))
+
+    def _shorten(self, bars: int) -> None:
+        if bars == len(self._marks):
+            return
+        past = self._past
+        length = self._marks[bars - 1].length if bars else 0
+        state = self._marks[bars - 1].state if bars else contexts.beginning(len(past.kinds))
+        if past.readers:
+            self._past = Past(past.kinds, len(past.tokens))
+            self._past.add(past.tokens[:length])
+        else:
+            past.take_back(length, state)
+        del self._marks[bars:]
+
+    def _make_room(self, length: int) -> None:
+        room = len(self._past.tokens)
+        if length <= room and not self._past.readers:
+            return
+        while room < length:
+            room *= 2
+        self._past = self._past.copy(room)
+
+    def recollect(self, count: int, share: float = 1.0) -> Recollection:
+        """What ``count`` takes that follow the past see of it; ``share`` 0 sees nothing."""
+        return Recollection(self._past, self.gate, count, share)
+
+
+class Recollection:
+    """Several takes side by side, each with the same past and tokens of its own."""
+
+    def __init__(self, past: Past, gate: Gate, count: int, share: float) -> None:
+        past.readers.add(self)
+        self._past = past
+        self._gate = gate
+        self._share = np.float32(share)
+        self._sequences = [Sequel(past) for _ in range(count)]
+        self._findings = Findings()
+
+    def expect(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Log-probabilities ``[B, V]``: what the network expects by its ``logits`` ``[B, V]``,
+        mixed with what followed before.
+        """
+        if not self._share:
+            return logits
+        chances, entropy, peak = softmax(logits)
+        alone = chances.copy() if self._share < 1 else None
+        past, gate, blend = self._past, self._gate, fastest().blend
+        for row, own in enumerate(self._sequences):
+            blend(
+                chances[row], int(own.state[contexts.AT_KIND]),
+                float(entropy[row]), float(peak[row]),
+                own.contexts[own.length],
+                past.tokens, past.earlier, past.keys, past.latest,
+                own.tokens, own.contexts, own.first, own.length,
+                gate.base, gate.experts, *self._findings.arrays,
+            )  # fmt: skip
+        if alone is not None:
+            chances = self._share * chances + (1 - self._share) * alone
+        return np.log(np.maximum(chances, np.finfo(np.float32).tiny))
+
+    def accept(self, tokens: Sequence[int]) -> None:
+        """Each take goes on with its token ``[B]``."""
+        for own, token in zip(self._sequences, tokens, strict=True):
+            own.add(token)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these takes only, in this order."""
+        self._sequences = [self._sequences[row] for row in rows]
+
+
+class Findings:
+    """What `blend` leaves behind of its last call; see there."""
+
+    def __init__(self) -> None:
+        self.found: Places = np.zeros((COUNT, LATEST), dtype=np.int32)
+        self.shares: Reals = np.zeros((COUNT, LATEST), dtype=np.float64)
+        self.seen: Reals = np.zeros((COUNT, 2), dtype=np.float64)
+        self.parts: Reals = np.zeros(COUNT + 1, dtype=np.float64)
+        self.arrays = (self.found, self.shares, self.seen, self.parts)
+
+
+class Sequel:
+    """One take's own tokens, behind the last ones of the past."""
+
+    def __init__(self, past: Past, room: int = 512) -> None:
+        tail = past.tokens[max(0, past.length - TAIL) : past.length]
+        self.first = self.length = len(tail)
+        self.tokens: Tokens = np.zeros(room, dtype=np.int32)
+        self.tokens[: self.first] = tail
+        self.state = past.state.copy()
+        self.contexts: Numbers = np.zeros((room + 1, COUNT), dtype=np.int64)
+        self.contexts[self.first] = past.contexts[past.length]
+        self._kinds = past.kinds
+
+    def add(self, token: int) -> None:
+        """Append a token, and reckon the contexts of the one to come."""
+        if self.length == len(self.tokens):
+            self.tokens = np.concatenate((self.tokens, np.zeros_like(self.tokens)))
+            self.contexts = np.concatenate((self.contexts, np.zeros_like(self.contexts)))
+        self.tokens[self.length] = token
+        self.length += 1
+        fastest().walk(
+            self.tokens, self.length - 1, self.length, self._kinds, self.state, self.contexts
+        )
+
+
+def softmax(
+    logits: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Probabilities ``[B, V]``, their entropy in nats and the largest of each row ``[B]``."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    chances = np.exp(shifted)
+    total = chances.sum(axis=1)
+    chances /= total[:, None]
+    entropy = np.log(total) - np.einsum("bv,bv->b", chances, shifted)
+    return chances, entropy, 1 / total
