@@ -13,6 +13,7 @@ from engine.models.folder import read_info
 
 FAMILIES = {
     "rwkv": "engine.models.rwkv.family",
+    "rwkv4": "engine.models.rwkv4.family",
 }
 """Family name → the module that holds its ``FAMILY``."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bridge.commands.train.evaluate import evaluate
+from bridge.commands.train.import_ import import_
 from bridge.commands.train.midi import midi
 from bridge.commands.train.tokenize import tokenize
 
@@ -14,5 +15,5 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for command in (tokenize, midi, evaluate):
+for command in (tokenize, midi, evaluate, import_):
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
