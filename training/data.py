@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import Code, SidemanError
-from training.tokenize import Piece
+from training.tokenize.config import Piece
 
 Tokens = NDArray[np.uint16]
 

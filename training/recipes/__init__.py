@@ -23,6 +23,10 @@ class Collection:
     heldout: int
     """Pieces kept apart for evaluation (at least; works are kept apart whole)."""
 
+    share: float = 0.0
+    """The same as a share of the pieces: at least one of two or more, and never all of them. What
+    is one tune by its notes, in whatever key, then counts as one work."""
+
     work: str = ""
     """A pattern whose match in a file's path names its work, so that movements and versions of one
     work stay on one side of the split. Without it each file is a work."""
