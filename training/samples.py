@@ -1,149 +1,194 @@
-"""Continue held-out pieces through the engine's own model, grammar and sampler, and measure it."""
+"""Held-out pieces played on by the live maker, and by the players that it has to beat.
+
+Each piece is cut in its middle. The engine's own worker hears all that came before and makes a take
+as a musician's request would: the preset's sampling and rules, the model's recall and the grammar.
+"""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
-import numpy as np
+from msgspec.structs import replace
 
-from engine.models.base import Model
-from engine.models.registry import load
-from engine.music import Note
-from engine.sampling import Sampler
+from engine import presets
+from engine.brief import Place, settle, wish_for
+from engine.errors import Code, SidemanError
+from engine.messages import Ask, Keys
+from engine.music import DRUMS, Meter, MeterMap, Note
+from engine.session import Session
+from engine.timing import Target
 from engine.tokens.encode import decode
-from engine.tokens.grammar import Writer
-from engine.tokens.plan import BarPlan, Plan
 from engine.tokens.vocabulary import Vocabulary
-from training.data import Tokens, TokenSet
-from training.measures import Measures, measure
+from engine.worker import wire
+from engine.worker.direct import DirectLine
+from training.baselines.players import markov_bars, repeat_last
+from training.data import TokenSet
+from training.measures import Bars, density
 from training.tokenize import Piece
 
 FEWEST_NOTES = 4
 """Notes a bar that context and real continuation must have, for a measure to mean something."""
+
+PRESETS = {frozenset((DRUMS,)): "drums", frozenset((0,)): "piano"}
+"""The preset for a song on these instruments alone; for all others it is the default one."""
+
+METHODS = {
+    "real": "what really follows",
+    "model": "the model",
+    "repeat": "the last bars again",
+    "markov": "a Markov walk over the song's bars",
+    "alone": "the model without context",
+}
+"""Who plays on."""
+
+MODEL, TRACK = "model", 1
 
 
 @dataclass(frozen=True, slots=True)
 class SampleConfig:
     """What is continued, and how."""
 
-    model: Path
-    data: Path
-    collection: str
     pieces: int = 8
+    """Of each collection, at most."""
     context_bars: int = 16
+    """Bars before the cut that takes are measured against; the model hears all of the piece."""
     bars: int = 8
-    temperature: float = 1.0
-    top_p: float = 0.95
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """One continuation, and the music that really follows."""
+class Cut:
+    """A piece up to its middle, and the bars that follow there."""
 
     piece: Piece
-    context: list[list[Note]]
+    past: list[list[Note]]
     real: list[list[Note]]
-    take: list[list[Note]]
+    meters: list[Meter]
+    """Of the bars of both."""
+
+    @property
+    def preset(self) -> str:
+        """The preset that a musician would choose for this piece."""
+        programs = frozenset(note.program for bar in self.past for note in bar)
+        return PRESETS.get(programs, presets.DEFAULT)
 
 
-def samples(config: SampleConfig) -> Iterator[Sample]:
-    """Continue each of the first ``pieces`` held-out pieces that are long enough, from its middle.
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One piece, played on by each of `METHODS`."""
 
-    The take may use the programs of its context, as a session's presets have it.
-    """
-    data = TokenSet(config.data)
-    vocabulary = Vocabulary.load(config.model)
-    model = load(config.model)
-    made = 0
-    for piece in data.select("heldout", config.collection):
-        cut = _cut(data, vocabulary, piece, config)
-        if cut is None:
+    piece: Piece
+    context: Bars
+    meters_before: list[Meter]
+    """Of the context's bars."""
+    meters: list[Meter]
+    """Of the bars that follow."""
+    takes: dict[str, Bars] = field(default_factory=dict)
+
+
+def samples(model: Path, data: TokenSet, collection: str, config: SampleConfig) -> Iterator[Sample]:
+    """Play on the first held-out pieces of a collection that are long and full enough."""
+    if not config.pieces:
+        return
+    player = Player(model)
+    for cut in islice(cuts(data, collection, config), config.pieces):
+        past, bars = cut.past, config.bars
+        takes: dict[str, Bars] = {
+            "real": cut.real,
+            "model": player.play(cut, config.seed),
+            "repeat": repeat_last(past, bars),
+            "markov": markov_bars(past, bars, config.seed),
+            "alone": player.play(cut, config.seed, alone=True),
+        }
+        first, cut_at = len(past) - config.context_bars, len(past)
+        before, after = cut.meters[first:cut_at], cut.meters[cut_at:]
+        yield Sample(cut.piece, past[first:], before, after, takes)
+
+
+def cuts(data: TokenSet, collection: str, config: SampleConfig) -> Iterator[Cut]:
+    """Every held-out piece of a collection that can be cut, in order."""
+    vocabulary = Vocabulary.load(data.folder)
+    for piece in data.select("heldout", collection):
+        tokens = data.tokens(piece).tolist()
+        meters = [
+            vocabulary.meters[token - vocabulary.time_signature.start]
+            for token in tokens
+            if token in vocabulary.time_signature
+        ]
+        middle = max(len(meters) // 2, config.context_bars)
+        end = middle + config.bars
+        if end > len(meters):
             continue
-        context, real, heard = cut
-        yield Sample(piece, context, real, _continue(model, vocabulary, heard, context, config))
-        made += 1
-        if made == config.pieces:
-            return
+        bars: list[list[Note]] = [[] for _ in meters]
+        for note in decode(vocabulary, tokens):
+            bars[note.bar].append(note)
+        cut = Cut(piece, bars[:middle], _moved(bars[middle:end], -middle), meters[:end])
+        if min(density(cut.past[-config.context_bars :]), density(cut.real)) >= FEWEST_NOTES:
+            yield cut
 
 
-def summary(config: SampleConfig) -> dict[str, dict[str, float]]:
-    """Means of the measures over samples: of the model's takes, and of what really follows."""
-    takes, reals = [], []
-    for sample in samples(config):
-        takes.append(measure(sample.context, sample.take))
-        reals.append(measure(sample.context, sample.real))
-    return {"model": _means(takes), "real": _means(reals)}
+class Player:
+    """A model as the engine plays it, without the engine's clock. One thread only."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load it. Raises `SidemanError` where it can't be."""
+        self._line = DirectLine()
+        self._job = 0
+        self._line.send(wire.Load(MODEL, str(folder)))
+        self._work()
+
+    def play(self, cut: Cut, seed: int, *, alone: bool = False) -> list[list[Note]]:
+        """The take that follows a cut's past, by bar from 0; ``alone`` has heard none of it."""
+        wish = _wish(cut, seed)
+        bars = [
+            (bar, meter.num, meter.den, [wire.row(note) for note in notes])
+            for bar, (meter, notes) in enumerate(zip(cut.meters, cut.past, strict=False))
+        ]
+        self._line.send(wire.Forget())
+        if alone:
+            wish = replace(wish, context_end=0)
+        else:
+            self._line.send(wire.Hear(bars))
+        self._job += 1
+        self._line.send(wire.Make(self._job, MODEL, wish))
+        take: list[list[Note]] = [[] for _ in wish.rooms]
+        for row in self._work():
+            note = Note(*row)
+            take[note.bar].append(note)
+        return take
+
+    def _work(self) -> list[wire.NoteRow]:
+        """Let the worker do all that there is to do; the notes that it made."""
+        made: list[wire.NoteRow] = []
+        while (message := self._line.pump()) is not None:
+            match message:
+                case wire.Made(notes=notes):
+                    made += notes
+                case wire.JobFailed() | wire.Failed():
+                    raise SidemanError(Code(message.code), message.text)
+        return made
 
 
-def _means(measures: list[Measures]) -> dict[str, float]:
-    result: dict[str, float] = {"takes": len(measures)}
-    columns: dict[str, list[float]] = {}
-    for entry in measures:
-        for name, value in asdict(entry).items():
-            if value is not None:
-                columns.setdefault(name, []).append(value)
-    for name, values in columns.items():
-        result[name] = round(statistics.fmean(values), 3)
-        if name in ("density", "longest_run"):
-            result[f"{name}_least"] = round(min(values), 3)
-            result[f"{name}_most"] = round(max(values), 3)
-    return result
+def _wish(cut: Cut, seed: int) -> wire.Wish:
+    """What the engine asks of its worker when a musician has played this and asks for more."""
+    session = Session()
+    session.meters = MeterMap(enumerate(cut.meters))
+    track = session.track(TRACK)
+    for bar in cut.past:
+        for note in bar:
+            session.play(track, note)
+    start, bars = len(cut.past), len(cut.real)
+    ask = Ask("continue", 1, TRACK, Keys.of({"bars": bars, "at": start}))
+    preset = presets.load(cut.preset)
+    brief = settle(ask, track, session, preset, explicit=False, parameters={}, seed=seed, way="osc")
+    return wish_for(brief, Place(Target(start), bars, start), session)
 
 
-def _cut(
-    data: TokenSet, vocabulary: Vocabulary, piece: Piece, config: SampleConfig
-) -> tuple[list[list[Note]], list[list[Note]], Tokens] | None:
-    """Context, what really follows, and the tokens of all before the cut; None if too thin."""
-    tokens = data.tokens(piece)
-    lines = np.flatnonzero(data.vocabulary.is_bar[tokens])
-    middle = max(len(lines) // 2, config.context_bars)
-    if middle + config.bars > len(lines):
-        return None
-    whole = _by_bar(decode(vocabulary, tokens.tolist()), len(lines))
-    context = whole[middle - config.context_bars : middle]
-    real = whole[middle : middle + config.bars]
-    if min(_mean_notes(context), _mean_notes(real)) < FEWEST_NOTES:
-        return None
-    return context, real, tokens[: lines[middle]]
-
-
-def _mean_notes(bars: list[list[Note]]) -> float:
-    return sum(map(len, bars)) / len(bars)
-
-
-def _by_bar(notes: list[Note], count: int) -> list[list[Note]]:
-    bars: list[list[Note]] = [[] for _ in range(count)]
-    for note in notes:
-        bars[note.bar].append(note)
-    return bars
-
-
-def _continue(
-    model: Model,
-    vocabulary: Vocabulary,
-    heard: Tokens,
-    context: list[list[Note]],
-    config: SampleConfig,
-) -> list[list[Note]]:
-    signatures = [t for t in heard.tolist() if t in vocabulary.time_signature]
-    meter = vocabulary.meters[signatures[-1] - vocabulary.time_signature.start]
-    programs = tuple(sorted({note.program for bar in context for note in bar}))
-    plan = Plan((BarPlan(meter),) * config.bars, programs)
-    writer = Writer(vocabulary, plan)
-    sampler = Sampler(config.seed, config.temperature, config.top_p)
-    stream = model.open()
-    stream.feed([vocabulary.ids["BOS_None"], *heard.tolist()])
-    notes: list[Note] = []
-    while not writer.finished:
-        token = writer.forced()
-        if token is None:
-            token = sampler.choose(stream.logits[0], writer.allowed())
-        note = writer.accept(token)
-        if note is not None:
-            notes.append(note)
-        stream.step([token])
-    return _by_bar(notes, config.bars)
+def _moved(bars: list[list[Note]], by: int) -> list[list[Note]]:
+    return [
+        [Note(n.bar + by, n.tick, n.program, n.pitch, n.duration, n.velocity) for n in bar]
+        for bar in bars
+    ]

@@ -60,7 +60,7 @@ def piece_probabilities(tokens: Tokens, vocabulary: int, longest: int) -> tuple[
         result = np.where(total > 0, chained, result)
         match[total > 0] = length
         # The gram that ended one token ago is the next longer context; the first has none.
-        context = np.append(0, event[:-1] + 1)
+        context = np.append(0, event + 1)[: len(now)]
     return result, match
 
 

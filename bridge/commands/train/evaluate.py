@@ -3,41 +3,65 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, Option
 
-from bridge.commands.output import Json, print_table
-from bridge.commands.train.common import Tokens, report
+from bridge.commands.output import Json, Progress, print_table
+from bridge.commands.train.common import Seed, Tokens, report
 
 
 def evaluate(
     model: Annotated[str, Argument(metavar="MODEL", help="A model's name, or its folder.")],
     tokens: Tokens,
-    limit: Annotated[int | None, Option(min=1, help="Tokens of each piece.  [all]")] = None,
+    output: Annotated[
+        Path | None,
+        Option("-o", "--output", metavar="HTML", help="The report.  [MODEL-evaluation.html]"),
+    ] = None,
+    samples: Annotated[
+        int, Option(min=0, help="Pieces of each collection that are played on; 0 for none.")
+    ] = 8,
+    bars: Annotated[int, Option(min=1, max=64, help="Bars of each continuation.")] = 8,
+    pieces: Annotated[
+        int | None, Option(min=1, help="Held-out pieces of each collection, at most.  [all]")
+    ] = None,
+    limit: Annotated[
+        int | None, Option(min=1, help="Tokens of each piece, at most.  [all]")
+    ] = None,
+    device: Annotated[str, Option(help="Where the model is scored: cpu or cuda.")] = "cpu",
+    seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Measure a model on pieces that it has not heard."""
-    import torch
-
+    """Measure a model on pieces that it has not heard, and write a report of it."""
     from engine.models import store
-    from engine.models.rwkv.family import read
-    from engine.models.rwkv.torch_model import Rwkv7
-    from training.data import TokenSet
-    from training.evaluate import report as measure
+    from training.evaluate.study import StudyConfig, study
+    from training.report import write
+    from training.samples import SampleConfig
 
     started = time.monotonic()
     folder = store.resolve(model)
-    _, sizes, weights = read(folder)
-    network = Rwkv7(sizes).eval()
-    network.load_state_dict({name: torch.from_numpy(values) for name, values in weights.items()})
-    with torch.inference_mode():
-        scores = measure(network, TokenSet(tokens), limit=limit)
-    if as_json:
-        report(folder, started, as_json, collections=scores)
-        return
-    heads = ("pieces", "notes", "bits_per_token", "bits_per_note")
-    print_table(
-        ("collection", *(head.replace("_", " ") for head in heads)),
-        [(name, *(str(score[head]) for head in heads)) for name, score in scores.items()],
+    progress = Progress(f"evaluating {folder.name}")
+    config = StudyConfig(
+        folder, tokens, pieces, limit, SampleConfig(samples, bars=bars, seed=seed), device
     )
+    result = study(config, progress)
+    progress.close()
+    made = write(result, output or Path(f"{folder.name}-evaluation.html"))
+    if as_json:
+        report(made, started, as_json, model=result.name, collections=result.figures())
+        return
+    names = list(result.parts[0].scores)
+    print_table(
+        ("bits per note", "pieces", "notes", *names),
+        [
+            (
+                part.name,
+                str(part.pieces),
+                str(part.scores[names[0]].notes),
+                *(f"{score.bits_per_note:.2f}" for score in part.scores.values()),
+            )
+            for part in result.parts
+        ],
+    )
+    print(made)

@@ -1,0 +1,213 @@
+"""A whole evaluation: bits of held-out pieces, and what continuations are like, by collection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from engine.errors import Code, SidemanError
+from engine.models.folder import read_info
+from engine.models.rwkv.family import read
+from engine.models.rwkv.torch_model import Rwkv7
+from engine.tokens.vocabulary import Vocabulary
+from training.baselines.history import WithHistory
+from training.baselines.ngrams import NGrams
+from training.data import TokenSet
+from training.evaluate.copying import TrainingLines, lines_of_bars, lines_of_tokens
+from training.evaluate.network import Network
+from training.evaluate.scoring import Predictor, Score, score_with
+from training.measures import OVERLAPS, Likeness, Measures, compare, is_degenerate, measure
+from training.samples import METHODS, Sample, SampleConfig, samples
+
+MODEL = "model"
+HISTORY = "5-gram + history"
+"""The baseline that counts; see `training.baselines.history`."""
+
+ORDERS = {"unigram": 1, "3-gram": 3, "5-gram": 5}
+
+DENSITY = 0.5, 2.0
+"""How far from the real number of notes a take may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyConfig:
+    """What is evaluated, and how much of it."""
+
+    model: Path
+    data: Path
+    pieces: int | None = None
+    """Held-out pieces of each collection, at most."""
+    limit: int | None = None
+    """Tokens of each piece, at most."""
+    samples: SampleConfig = field(default_factory=SampleConfig)
+    device: str = "cpu"
+    """Where the network predicts; takes are made on the processor, as they are live."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One take, measured."""
+
+    measures: Measures
+    likeness: Likeness
+    copied: int
+    """Notes of the longest run in one instrument that the training set has as well, in any key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One collection: the score of each predictor, and samples with each method's judgement."""
+
+    name: str
+    pieces: int
+    scores: dict[str, Score]
+    samples: list[Sample]
+    judged: list[dict[str, Judged]]
+
+    def figures(self) -> dict[str, Any]:
+        """The numbers, rounded: of the model itself first, then of the baselines."""
+        score = self.scores[MODEL]
+        return {
+            "pieces": self.pieces,
+            "notes": score.notes,
+            "bars": score.bars,
+            **score.figures(),
+            "predictors": {
+                name: other.figures() for name, other in self.scores.items() if name != MODEL
+            },
+            "samples": len(self.samples),
+            "measures": self.means(),
+            "nearer": self.nearer(),
+        }
+
+    def means(self) -> dict[str, dict[str, float]]:
+        """Means over the samples, by method."""
+        if not self.judged:
+            return {}
+        return {name: _means([entry[name] for entry in self.judged]) for name in METHODS}
+
+    def nearer(self) -> dict[str, int]:
+        """Of the five overlaps, in how many the model is nearer to the real ones than each."""
+        means = self.means()
+        return {
+            name: sum(means[MODEL].get(key, 0) > means[name].get(key, 0) for key in OVERLAPS)
+            for name in means
+            if name not in ("real", MODEL)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """All of it."""
+
+    name: str
+    """The model's."""
+    config: StudyConfig
+    parts: list[Part]
+
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """The numbers of each collection."""
+        return {part.name: part.figures() for part in self.parts}
+
+
+def study(config: StudyConfig, progress: Callable[[float], None] = lambda part: None) -> Study:
+    """Do it all; some minutes. ``progress`` hears the part of the held-out music that is done.
+
+    Raises ``bad-file`` where the data were made for another vocabulary or hold no piece back.
+    """
+    data = TokenSet(config.data)
+    predictors = _predictors(config, data)
+    lines = _training_lines(data) if config.samples.pieces else TrainingLines(())
+    chosen = {name: pieces for name in data.weights if (pieces := data.select("heldout", name))}
+    chosen = {name: pieces[: config.pieces] for name, pieces in chosen.items()}
+    if not chosen:
+        raise SidemanError(Code.BAD_FILE, f"{config.data} holds no piece back to evaluate with")
+    total = sum(piece.length for pieces in chosen.values() for piece in pieces)
+    parts, done = [], 0
+    for name, pieces in chosen.items():
+        scores = {predictor: Score() for predictor in predictors}
+        for piece in pieces:
+            for key, predictor in predictors.items():
+                scores[key] += score_with(predictor, data, [piece], config.limit)
+            done += piece.length
+            progress(done / total)
+        made = list(samples(config.model, data, name, config.samples))
+        parts.append(Part(name, len(pieces), scores, made, [_judge(s, lines, data) for s in made]))
+    return Study(read_info(config.model).name, config, parts)
+
+
+def load_network(folder: Path, device: str = "cpu") -> Rwkv7:
+    """A model folder's network in fp32, to be evaluated."""
+    _, sizes, weights = read(folder)
+    network = Rwkv7(sizes).eval()
+    network.load_state_dict({name: torch.from_numpy(values) for name, values in weights.items()})
+    return network.to(device)
+
+
+def ngram_predictors(data: TokenSet) -> dict[str, Predictor]:
+    """N-grams of the training pieces of a data set, each piece counted once."""
+    size, begin = data.vocabulary.size, data.vocabulary.begin
+    pieces = [data.tokens(piece) for piece in data.select("train")]
+    if not pieces:
+        return {}
+    ngrams = {name: NGrams(pieces, order, size, begin) for name, order in ORDERS.items()}
+    return {**ngrams, HISTORY: WithHistory(ngrams["5-gram"], size)}
+
+
+def _predictors(config: StudyConfig, data: TokenSet) -> dict[str, Predictor]:
+    if Vocabulary.load(config.model).tokens != Vocabulary.load(config.data).tokens:
+        raise SidemanError(
+            Code.BAD_FILE,
+            f"{config.data} was made for another vocabulary than {config.model}'s:"
+            " tokenize the music again with the model's tokenizer",
+        )
+    network = Network(load_network(config.model, config.device), data.vocabulary.begin)
+    return {MODEL: network, **ngram_predictors(data)}
+
+
+def _training_lines(data: TokenSet) -> TrainingLines:
+    vocabulary = Vocabulary.load(data.folder)
+    return TrainingLines(
+        line
+        for piece in data.select("train")
+        for line in lines_of_tokens(vocabulary, data.tokens(piece))
+    )
+
+
+def _judge(sample: Sample, lines: TrainingLines, data: TokenSet) -> dict[str, Judged]:
+    vocabulary, real = Vocabulary.load(data.folder), sample.takes["real"]
+    return {
+        name: Judged(
+            measure(sample.context, take),
+            compare(real, take),
+            lines.longest_run(lines_of_bars(vocabulary, sample.meters, take)),
+        )
+        for name, take in sample.takes.items()
+    }
+
+
+def _means(judged: Iterable[Judged]) -> dict[str, float]:
+    """The overlaps and `density` compare with the real bars; ``…_context`` with the context."""
+    entries = list(judged)
+    rows: list[Mapping[str, Any]] = [
+        {
+            **{f"{k}_context" if k in shared else k: v for k, v in asdict(e.measures).items()},
+            **asdict(e.likeness),
+            "copied": e.copied,
+            "density_near": DENSITY[0] <= e.likeness.density <= DENSITY[1],
+            "degenerate": is_degenerate(e.measures),
+        }
+        for shared in [set(asdict(entries[0].likeness))]
+        for e in entries
+    ]
+    means = {}
+    for name in rows[0]:
+        values = [float(row[name]) for row in rows if row[name] is not None]
+        if values:
+            means[name] = round(fmean(values), 3)
+    return means

@@ -1,0 +1,5 @@
+"""An evaluation as one HTML page that needs nothing else: plots, tables and piano rolls."""
+
+from training.report.page import write
+
+__all__ = ["write"]
