@@ -19,7 +19,7 @@ from engine.conductor import Conductor
 from engine.errors import Code, SidemanError
 from engine.messages import Ask, Keys, Reply, Scalar
 from engine.messages.replies import Fail
-from engine.models import store
+from engine.models import adapters, store
 from engine.music import MeterMap, Note
 from engine.presets import Preset
 from engine.session import Session
@@ -106,6 +106,7 @@ def play_on(
         device=options.device,
         load_preset=lambda name: _with_model(presets.load(name), options.model),
         find_model=store.resolve,
+        find_adapter=adapters.resolve,
     )
     line = DirectLine()
     worker = Supervisor(lambda: line, conductor)
@@ -115,6 +116,8 @@ def play_on(
     if song is not None:
         hear(song, conductor.session)
     ask = Ask("continue", 1, TRACK, _keys(options, at=end))
+    if options.adapter is not None:
+        conductor.shelf.adapt(options.adapter, 1.0, 0.0)
     conductor.start(0.0)
     conductor.handle(ask, CLIENT, 0.0)
     while replies.error is None and (message := line.pump()) is not None:
@@ -250,10 +253,6 @@ def _check(options: ContinueOptions) -> None:
         )
     if options.prompt is not None:
         raise SidemanError(Code.BAD_ARGUMENTS, "--prompt is for audio presets; leave it out")
-    if options.adapter is not None:
-        raise SidemanError(
-            Code.UNKNOWN_MODEL, f"no adapter is called {options.adapter!r}: none is installed"
-        )
 
 
 def _report(options: ContinueOptions, takes: Sequence[Take], written: Sequence[Path]) -> None:

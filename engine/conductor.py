@@ -31,6 +31,7 @@ from engine.messages.replies import (
     VersionReply,
 )
 from engine.messages.spec import Scalar
+from engine.models import adapters
 from engine.models import store as models
 from engine.music import DRUMS, Meter, MeterMap, Note, Position, ticks
 from engine.past import Past, Spot
@@ -81,12 +82,13 @@ class Conductor:
         device: str = "cpu",
         load_preset: Callable[[str], Preset] = presets.load,
         find_model: Callable[[str], Path] = models.find,
+        find_adapter: Callable[[str], Path] = adapters.find,
         random_seed: Callable[[], int] = lambda: random.randrange(2**31),
     ) -> None:
         self.session = Session()
         self.clock = clock
         self.parameters: dict[str, Any] = {}
-        self.shelf = Shelf(preset, device, load_preset, find_model)
+        self.shelf = Shelf(preset, device, load_preset, find_model, find_adapter)
         self._outbox = outbox
         self._store = store
         self._loader = loader
@@ -113,7 +115,7 @@ class Conductor:
 
     def start(self, now: float) -> None:
         """Load the preset's model."""
-        self.shelf.ensure(self.shelf.preset.model, now)
+        self.shelf.prepare(self.shelf.preset, now)
 
     # Commands
 
@@ -188,10 +190,9 @@ class Conductor:
             case c.ModelUnload(name):
                 self.shelf.unload(name)
                 values = (name,)
-            case c.Adapter(name):
-                raise SidemanError(
-                    Code.UNKNOWN_MODEL, f"no adapter is called {name!r}: none is installed"
-                )
+            case c.Adapter(name, strength):
+                self.shelf.adapt(name, strength, when)
+                values = (name, strength)
             case c.Learn():
                 raise SidemanError(
                     Code.NOT_ALLOWED, "no MIDI input is open, so there is nothing to learn from"
@@ -342,7 +343,7 @@ class Conductor:
             return
         track = self.session.track(ask.track)
         brief, place = self._asking.understand(ask, track, when)
-        self.shelf.ensure(brief.preset.model, when)
+        self.shelf.prepare(brief.preset, when)
         held_until = self._hands.tick(when) if self.session.is_held() else None
         self._tell(when, held_until)
         self.requests.accept(client, ask, brief, place, when)

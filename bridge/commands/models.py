@@ -16,9 +16,10 @@ def models(context: typer.Context, as_json: Json = False) -> None:
     """List the models: kind, size and licence."""
     if context.invoked_subcommand:
         return
-    from engine.models import store
+    from engine.models import adapters, store
 
     entries = [store.entry(store.find(name)) for name in store.names()]
+    added = [adapters.entry(adapters.find(name)) for name in adapters.names()]
     default = store.find(store.DEFAULT) if any(entry.shipped for entry in entries) else None
     if as_json:
         print_json(
@@ -37,6 +38,20 @@ def models(context: typer.Context, as_json: Json = False) -> None:
                 }
                 for entry in entries
             ]
+            + [
+                {
+                    "name": adapter.name,
+                    "kind": "adapter",
+                    "family": adapter.info.family,
+                    "base": adapter.info.base,
+                    "size_bytes": adapter.size_bytes,
+                    "licence": adapter.info.licence,
+                    "date": adapter.info.date,
+                    "default": False,
+                    "folder": str(adapter.folder),
+                }
+                for adapter in added
+            ]
         )
         return
     print_table(
@@ -52,6 +67,18 @@ def models(context: typer.Context, as_json: Json = False) -> None:
                 "default" if entry.folder == default else "",
             )
             for entry in entries
+        ]
+        + [
+            (
+                adapter.name,
+                "adapter",
+                adapter.info.family,
+                size(adapter.size_bytes),
+                adapter.info.licence,
+                adapter.info.date,
+                f"of {adapter.info.base}",
+            )
+            for adapter in added
         ],
     )
 

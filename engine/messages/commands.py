@@ -333,10 +333,10 @@ class Preset(Message):
 
 @message("/sideman/adapter", '/sideman/done "{address}" name:s strength:f')
 class Adapter(Message):
-    """Attaches an adapter to the model in use."""
+    """Attaches an adapter to the model in use, until another is, or none by an empty name."""
 
-    name: str = arg("str", low=1, high=200)
-    strength: float = arg("float", "0 is none of it, 1 all", low=0, high=2)
+    name: str = arg("str", "as `sideman models` lists it; empty for none", low=0, high=200)
+    strength: float = arg("float", "0 is none of it, 1 all", low=0, high=2, default=1.0)
 
 
 @message("/sideman/model/load", '/sideman/done "{address}" name:s')

@@ -137,3 +137,7 @@ class Family(Protocol):
         Raises `SidemanError` ``bad-file`` or ``unknown-model``.
         """
         ...
+
+    def check_adapter(self, info: ModelInfo, adapter: Attached) -> None:
+        """Raise ``bad-file`` where ``adapter`` can't be merged into the model ``info``."""
+        ...

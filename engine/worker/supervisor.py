@@ -125,9 +125,18 @@ class Supervisor:
         """What the worker said of a model that it holds; None where it doesn't."""
         return self._loaded.get(model)
 
-    def load(self, model: str, folder: str, device: str, now: float) -> None:
-        """Have the worker hold this model from now on."""
-        load = wire.Load(model, folder, device)
+    def load(
+        self,
+        model: str,
+        folder: str,
+        device: str,
+        now: float,
+        *,
+        adapter: str = "",
+        strength: float = 1.0,
+    ) -> None:
+        """Have the worker hold this model from now on, in the place of one of the same name."""
+        load = wire.Load(model, folder, device, adapter=adapter, strength=strength)
         if self._wanted.get(model) == load:
             return
         self._wanted[model] = load

@@ -12,7 +12,7 @@ from engine.errors import Code, SidemanError
 from engine.models.adapters import Attached
 from engine.models.base import Model
 from engine.models.folder import MODEL_JSON, ModelInfo, bad_file, read_info, read_weights
-from engine.models.rwkv.adapter import merged
+from engine.models.rwkv.adapter import merged, read_adapter
 from engine.models.rwkv.architecture import ARCHITECTURE, Sizes, tensors
 from engine.models.rwkv.compile import background, compile_step
 from engine.models.rwkv.numpy_step import NumpyKernel
@@ -148,6 +148,10 @@ class RwkvFamily:
         if runtime == "auto":
             model.prepare(weights, precision)
         return model
+
+    def check_adapter(self, info: ModelInfo, adapter: Attached) -> None:
+        """Read all of an adapter, and raise ``bad-file`` where it does not fit."""
+        read_adapter(adapter, Sizes.from_json(info.sizes))
 
 
 def numba_kernel(weights: Packed, sizes: Sizes, precision: str) -> Kernel:

@@ -73,9 +73,7 @@ class Rwkv4Family:
         an adapter among it: those of RWKV-4 are merged when they are imported.
         """
         if adapter is not None:
-            raise SidemanError(
-                Code.BAD_ARGUMENTS, "RWKV-4 takes no adapter: merge it with 'train import --base'"
-            )
+            self.check_adapter(read_info(folder), adapter)
         if device != "cpu" or precision not in ("auto", "float32"):
             raise SidemanError(
                 Code.BAD_ARGUMENTS,
@@ -96,6 +94,12 @@ class Rwkv4Family:
         sizes = Sizes.from_json(info.sizes)
         weights = read_weights(folder, info, tensors(sizes))
         return Rwkv4Model(info, sizes, NumpyKernel(weights, sizes))
+
+    def check_adapter(self, info: ModelInfo, adapter: Attached) -> None:
+        """Refuse it: ``bad-arguments``."""
+        raise SidemanError(
+            Code.BAD_ARGUMENTS, "RWKV-4 takes no adapter: merge it with 'train import --base'"
+        )
 
 
 FAMILY = Rwkv4Family()
