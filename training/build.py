@@ -9,6 +9,9 @@ from pathlib import Path
 from engine.models.rwkv.precision import INT8_LOSS
 from training.recipes import load_recipe
 
+WEIGHTS = {"model": "last", "ema": "running average", "best": "best running average"}
+"""What a checkpoint holds, and what a model folder calls it."""
+
 
 def _tokenize(arguments: argparse.Namespace) -> None:
     from training.tokenize import TokenizeConfig, tokenize
@@ -26,29 +29,28 @@ def _midi(arguments: argparse.Namespace) -> None:
         steps=arguments.steps,
         lanes=arguments.lanes,
         ctx=arguments.ctx,
-        compile=not arguments.eager,
+        compile=False if arguments.eager else None,
     )
     train(config)
 
 
 def _model(arguments: argparse.Namespace) -> None:
-    """The better of last and averaged weights, judged by what training would have heard."""
+    """The best of a run's weights, judged by whole pieces of what it has heard."""
     from training.data import TokenSet
     from training.evaluate import report
-    from training.export import export_model, int8_by_row, load_checkpoint
+    from training.export import export_model, int8_by_row, load_run
 
     data = TokenSet(arguments.tokens)
-    checkpoint = arguments.run_folder / "checkpoint.pt"
     run = json.loads((arguments.run_folder / "run.json").read_text(encoding="utf-8"))
     heard = [name for name, weight in data.weights.items() if weight > 0]
     scored = []
-    for averaged in (False, True):
-        model = load_checkpoint(checkpoint, averaged)
+    for weights in WEIGHTS:
+        model = load_run(arguments.run_folder, weights)
         figures = report(model, data, heard)
         mean = sum(entry["bits_per_token"] for entry in figures.values()) / len(figures)
-        print("averaged" if averaged else "last", mean, flush=True)
-        scored.append((mean, averaged, model, figures))
-    _, averaged, model, figures = min(scored, key=lambda entry: entry[0])
+        print(WEIGHTS[weights], mean, flush=True)
+        scored.append((mean, WEIGHTS[weights], model, figures))
+    _, weights, model, figures = min(scored, key=lambda entry: entry[0])
     rounded = report(int8_by_row(model), data, heard)
     foreign = [name for name in data.weights if name not in heard]
     changes = {
@@ -59,7 +61,7 @@ def _model(arguments: argparse.Namespace) -> None:
         "heldout": figures | report(model, data, foreign),
         "int8_change_of_bits": changes,
         INT8_LOSS: max(changes.values()),
-        "weights": "running average" if averaged else "last",
+        "weights": weights,
         "steps": run["step"],
         "tokens": run["tokens"],
     }

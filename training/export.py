@@ -1,85 +1,144 @@
-"""A checkpoint becomes a model folder: ``model.json``, weights, tokenizer and README."""
+"""A finished run becomes a folder that the engine loads: a model, or an adapter of one."""
 
 from __future__ import annotations
 
 import datetime
-import hashlib
-import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
-from safetensors.torch import save_file
-from torch import Tensor
 
 from engine.errors import Code, SidemanError
-from engine.models.rwkv.architecture import ARCHITECTURE, Sizes, tensors
+from engine.models.adapters import ADAPTER_JSON, AdapterInfo
+from engine.models.folder import (
+    FORMAT,
+    MODEL_JSON,
+    ModelInfo,
+    Tokenizer,
+    TrainingData,
+    Weights,
+    write_description,
+    write_model,
+    write_weights,
+)
+from engine.models.rwkv.architecture import ARCHITECTURE, Sizes
 from engine.models.rwkv.torch_model import Rwkv7
+from training import checkpoint, runs
+from training.config import TrainConfig
 from training.data import TokenSet
+from training.files import check_replaceable, made_whole
+from training.lora import adapter_weights, plain_weights
+from training.network import load_base, make_network, trained
 
-WEIGHTS = "weights.safetensors"
+WEIGHTS = Weights("weights.safetensors", "")
 
 RARE = 0.002
 """A meter that fewer of the training bars have is not one that the model claims to know."""
 
+FIGURES = ("step", "tokens", "seconds", "loss_last", "heldout_before", "heldout_after", "trainable")
+"""What a folder tells of the run that made it."""
 
-def load_checkpoint(path: Path, averaged: bool = False) -> Rwkv7:
-    """The model of a ``checkpoint.pt``: its last weights, or their running average."""
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        model = Rwkv7(Sizes.from_json(saved["sizes"]))
-        model.load_state_dict(saved["ema" if averaged else "model"])
-    except (OSError, KeyError, RuntimeError) as error:
-        raise SidemanError(Code.BAD_FILE, f"{path}: not a training checkpoint: {error}") from error
+
+def load_run(run: Path, weights: str = "best") -> Rwkv7:
+    """The network of a run: its ``best`` averages, or its last ``ema`` or ``model`` weights.
+
+    Raises ``bad-file`` where ``run`` holds no run, or its base is not there any more.
+    """
+    config = TrainConfig.from_json(runs.read(run).get("config", {}))
+    saved = checkpoint.load(run)
+    model = make_network(config, TokenSet(config.data))
+    chosen = saved["best"]["weights"] if weights == "best" else saved[weights]
+    with torch.no_grad():
+        for name, weight in trained(model).items():
+            weight.copy_(chosen[name])
     return model.eval()
+
+
+def finish(run: Path, output: Path) -> Path:
+    """Write the model or adapter folder of a run; returns ``output``."""
+    table = runs.read(run)
+    config = TrainConfig.from_json(table.get("config", {}))
+    data = TokenSet(config.data)
+    metrics = {name: table[name] for name in FIGURES}
+    model = load_run(run)
+    if config.adapts:
+        return export_adapter(model, config, data, output, metrics)
+    return export_model(model, data, output, metrics)
+
+
+def check_output(output: Path, config: TrainConfig) -> None:
+    """Refuse, before hours are spent, an output folder that :func:`finish` would not replace."""
+    check_replaceable(output, (ADAPTER_JSON if config.adapts else MODEL_JSON,))
 
 
 def export_model(model: Rwkv7, data: TokenSet, folder: Path, metrics: Mapping[str, Any]) -> Path:
     """Write the model folder of ``model``, trained on ``data``; returns ``folder``.
 
     What the folder says of sources and licences comes from the data set's recipe. Only
-    collections that were trained on are named.
+    collections that were trained on are named. The folder is there whole or not at all.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = folder / WEIGHTS
-    state = model.state_dict()
-    ordered: dict[str, Tensor] = {
-        name: state[name].detach().to("cpu", torch.float32).contiguous()
-        for name in tensors(model.sizes)
-    }
-    save_file(ordered, weights)
-    weights.chmod(0o644)  # the library makes it readable by its owner alone
-    shutil.copyfile(data.folder / "tokenizer.json", folder / "tokenizer.json")
-    description = {
-        "format": 1,
-        "name": data.recipe["name"],
-        "family": "rwkv",
-        "kind": "midi",
-        "architecture": ARCHITECTURE,
-        "sizes": model.sizes.to_json(),
-        "tokenizer": {"library": "miditok", "algo": "REMI", "file": "tokenizer.json"},
-        "weights": {
-            "file": WEIGHTS,
-            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-            "dtype": "float32",
-        },
-        "meters": common_meters(data),
-        "licence": data.recipe["licence"],
-        "training_data": [
-            {"name": entry["name"], "licence": entry["licence"], "notice": entry["notice"]}
-            for entry in _sources(data)
-        ],
-        "date": datetime.date.today().isoformat(),
-        "metrics": dict(metrics),
-    }
-    text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
-    (folder / "model.json").write_text(text, encoding="utf-8")
-    (folder / "README.md").write_text(readme(data, description), encoding="utf-8")
+    info = ModelInfo(
+        format=FORMAT,
+        name=data.recipe["name"],
+        family="rwkv",
+        kind="midi",
+        architecture=ARCHITECTURE,
+        sizes=model.sizes.to_json(),
+        tokenizer=Tokenizer("miditok", "REMI", "tokenizer.json"),
+        weights=WEIGHTS,
+        meters=tuple(common_meters(data)),
+        licence=data.recipe["licence"],
+        training_data=_learned_from(data),
+        date=datetime.date.today().isoformat(),
+        metrics=dict(metrics),
+    )
+    weights = {name: tensor.numpy() for name, tensor in plain_weights(model).items()}
+    with made_whole(folder, (MODEL_JSON,)) as part:
+        shutil.copyfile(data.folder / "tokenizer.json", part / "tokenizer.json")
+        sealed = write_model(part, info, weights)
+        page = readme(data, msgspec.to_builtins(sealed))
+        (part / "README.md").write_text(page, encoding="utf-8")
     return folder
+
+
+def export_adapter(
+    model: Rwkv7, config: TrainConfig, data: TokenSet, folder: Path, metrics: Mapping[str, Any]
+) -> Path:
+    """Write the adapter folder of ``model``, which was tuned on ``config.base``."""
+    if config.base is None:
+        raise SidemanError(Code.BAD_ARGUMENTS, "an adapter needs the model that it was trained on")
+    base, about = load_base(config.base)
+    info = AdapterInfo(
+        format=FORMAT,
+        name=folder.name,
+        family="rwkv",
+        base=about.name,
+        base_sha256=about.weights.sha256,
+        weights=WEIGHTS,
+        rank=config.rank,
+        alpha=config.alpha,
+        state=config.state,
+        licence=data.recipe["licence"],
+        training_data=_learned_from(data),
+        date=datetime.date.today().isoformat(),
+        metrics=dict(metrics),
+    )
+    learned = adapter_weights(model, plain_weights(base))
+    with made_whole(folder, (ADAPTER_JSON,)) as part:
+        weights = write_weights(part, WEIGHTS, {name: x.numpy() for name, x in learned.items()})
+        write_description(part / ADAPTER_JSON, msgspec.structs.replace(info, weights=weights))
+    return folder
+
+
+def _learned_from(data: TokenSet) -> tuple[TrainingData, ...]:
+    return tuple(
+        TrainingData(entry["name"], entry["licence"], entry["notice"]) for entry in _sources(data)
+    )
 
 
 def readme(data: TokenSet, description: Mapping[str, Any]) -> str:

@@ -1,241 +1,350 @@
-"""Train RWKV-7 on a token data set.
+"""Train RWKV-7 on a token data set: from noise, from a base, as corrections of one, or its state.
 
-The plain trainer: one process, AdamW, a schedule over wall-clock time or steps, segments of music
-with the state carried from one to the next. A run is a folder with ``run.json``, ``log.jsonl``,
-TensorBoard events and ``checkpoint.pt``, from which it resumes.
+Segments of music go by with the state carried from one to the next. A run is a folder with
+``run.json``, ``log.jsonl``, TensorBoard events, samples, and ``checkpoint.pt``, which holds all
+that decides the steps to come: a run that goes on from it on a CPU does bit for bit what one does
+that was never stopped.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import os
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from engine.models.rwkv.architecture import Sizes
+from engine.errors import Code, SidemanError
 from engine.models.rwkv.torch_model import Rwkv7, State
-from training.data import Augment, Lanes, TokenSet
-from training.evaluate import mean_bits
+from training import checkpoint, kernels
+from training.audition import Audition
+from training.averages import Averages
+from training.config import Shape, TrainConfig
+from training.data import Lanes, TokenSet
+from training.heldout import look
+from training.interrupt import Wish
+from training.network import make_network, trained
+from training.parallel import Group
+from training.record import Record
+from training.schedule import Schedule
 
+__all__ = ["Shape", "TrainConfig", "Trainer", "train"]
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Sizes of the model but for its vocabulary, which comes from the data."""
-
-    layers: int = 4
-    embed: int = 256
-    head: int = 64
-    ffn: int = 1024
-    decay_rank: int = 32
-    iclr_rank: int = 32
-    value_rank: int = 32
-    gate_rank: int = 64
-
-
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """All that decides a run."""
-
-    data: Path
-    run: Path
-    shape: Shape = field(default_factory=Shape)
-    lanes: int = 8
-    ctx: int = 1024
-    """Tokens through which gradients flow; the state reaches further back."""
-
-    minutes: float | None = None
-    """The schedule's length in time: however fast the machine is, it ends annealed."""
-
-    steps: int | None = None
-    """The schedule's length in steps, where ``minutes`` is not given; a hard limit where it is."""
-
-    rate: float = 1.5e-3
-    rate_end: float = 0.05
-    """The last learning rate as a part of ``rate``; the way down is a cosine."""
-
-    warmup: int = 100
-    betas: tuple[float, float] = (0.9, 0.99)
-    decay: float = 0.1
-    """Weight decay of the matrices."""
-
-    clip: float = 1.0
-    ema: float = 0.995
-    augment: Augment = field(default_factory=Augment)
-    seed: int = 0
-    device: str = "cpu"
-    bf16: bool = True
-    compile: bool = True
-    checkpoint_minutes: float = 5.0
-    heldout_tokens: int = 4096
-    """Tokens of each held-out piece that the checks during training read."""
+LOG_EVERY = 10
+"""Steps whose mean loss is one line of the log."""
 
 
 class Trainer:
-    """One run, from its start or from its checkpoint."""
+    """One run, from its start or from its checkpoint.
 
-    def __init__(self, config: TrainConfig) -> None:
-        """Open the data and make or load the model; nothing is written yet."""
-        if config.minutes is None and config.steps is None:
-            raise ValueError("a run needs minutes or steps")
+    ``watch`` is called after each step; ``hear`` gets each sample that was written.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        watch: Callable[[Trainer], None] = lambda trainer: None,
+        hear: Callable[[Path], None] = lambda sample: None,
+    ) -> None:
+        """Open the data and make or load the network; nothing is written yet.
+
+        Raises ``bad-arguments`` and ``bad-file`` for what cannot be trained.
+        """
         self.config = config
         self.data = TokenSet(config.data)
-        torch.manual_seed(config.seed)
-        self.model = Rwkv7(Sizes(vocab=self.data.vocabulary.size, **asdict(config.shape)))
-        self.model.initialise()
-        self.model.to(config.device)
-        self.ema = {name: w.detach().clone() for name, w in self.model.named_parameters()}
+        self.group = Group(config.device)
+        self._watch, self._hear = watch, hear
+        self.model = make_network(config, self.data).to(self.group.device)
+        if kernels.available(self.group.device):
+            kernels.use(self.model)
+        self.weights = trained(self.model)
+        self.averages = Averages(self.weights, config.ema)
         self.optimizer = torch.optim.AdamW(
-            _groups(self.model, config.decay), lr=config.rate, betas=config.betas, fused=True
-        )
+            _groups(self.model, self.weights, config), lr=config.peak_rate, betas=config.betas,
+            fused=True,
+        )  # fmt: skip
+        self._mine = config.lanes * config.accumulate
+        """Lanes of this process."""
+        lanes = self._mine * self.group.size
+        self.lanes = Lanes(self.data, lanes, config.augment, config.seed)
+        self.epoch_tokens = _epoch_tokens(self.data)
+        self.schedule = Schedule(
+            config.peak_rate, config.rate_end, config.warmup, config.rate_decay, config.minutes,
+            config.epochs, config.steps, max(1, round(self.epoch_tokens / (lanes * config.ctx))),
+        )  # fmt: skip
+        self.state = self.model.zero_state(self._mine).detach()
         self.step = 0
         self.seconds = 0.0
-        self.tokens = 0
-        self.checkpoint = config.run / "checkpoint.pt"
-        if self.checkpoint.exists():
+        self.loss: float | None = None
+        """Mean training loss of the last logged steps, in nats per token."""
+        self.first_loss: float | None = None
+        self.heldout: float | None = None
+        self.heldout_before: float | None = None
+        self.best: dict[str, Any] = {"loss": None, "weights": {}, "step": 0}
+        self.ended_early = False
+        self._unlogged: list[float] = []
+        self._worse = 0
+        if (config.run / checkpoint.FILE).exists():
             self._load()
-        self.lanes = Lanes(self.data, config.lanes, config.augment, config.seed + self.step)
 
     @property
     def progress(self) -> float:
         """How much of the schedule lies behind, 0 to 1."""
-        if self.config.minutes is not None:
-            done = self.seconds / (60 * self.config.minutes)
-            if self.config.steps is not None:
-                done = max(done, float(self.step >= self.config.steps))
-        else:
-            done = self.step / cast(int, self.config.steps)
-        return min(1.0, done)
+        return 1.0 if self.ended_early else self.schedule.progress(self.step, self.seconds)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the model has learned from."""
+        return self.step * self._mine * self.group.size * self.config.ctx
+
+    @property
+    def trainable(self) -> int:
+        """Numbers that are trained."""
+        return sum(weight.numel() for weight in self.weights.values())
+
+    def summary(self) -> dict[str, Any]:
+        """What ``run.json`` says of how far the run has come."""
+        return {
+            "mode": self.config.mode,
+            "epoch": round(self.tokens / self.epoch_tokens, 3),
+            "step": self.step,
+            "tokens": self.tokens,
+            "progress": round(self.progress, 4),
+            "seconds": round(self.seconds, 3),
+            "loss": self.loss,
+            "loss_first": self.first_loss,
+            "loss_last": self.loss,
+            "heldout_before": self.heldout_before,
+            "heldout_after": self.best["loss"],
+            "best_step": self.best["step"],
+            "trainable": self.trainable,
+        }
 
     def train(self) -> Path:
-        """Run the schedule to its end; returns the run's folder."""
-        self.config.run.mkdir(parents=True, exist_ok=True)
-        record = _Record(self.config, self.model.sizes)
-        record.run("running", self)
+        """Run the schedule to its end; returns the run's folder.
+
+        The first Ctrl-C (or SIGTERM) saves and raises ``cancelled``, the second ends at once.
+        """
+        record = None
+        if self.group.leads:
+            record = Record(self.config.run, self.config.to_json(), self.step)
+            record.state("running", self.summary())
+        status, trouble = "failed", "it was ended at once"
         try:
-            self._train(record)
-        except KeyboardInterrupt:
-            self._save()
-            record.run("stopped", self)
+            wish = Wish()
+            with wish.heard():
+                self._train(record, wish)
+            status, trouble = ("stopped", "") if self.progress < 1 else ("completed", "")
+        except Exception as error:
+            text = error.text if isinstance(error, SidemanError) else repr(error)
+            trouble = " ".join(text.split())
             raise
-        except BaseException as error:
-            record.run("failed", self, error=repr(error))
-            raise
-        record.run("completed", self)
+        finally:
+            if record is not None:
+                record.state(status, self.summary(), trouble or None)
+                record.close()
+            self.group.close()
+        if status == "stopped":
+            raise SidemanError(
+                Code.CANCELLED,
+                f"stopped after {self.step} steps; go on with --resume {self.config.run}",
+            )
         return self.config.run
 
-    def _train(self, record: _Record) -> None:
-        compute = torch.compile(self.model, dynamic=False) if self.config.compile else self.model
-        state = self.model.zero_state(self.config.lanes)
-        if self.config.compile:
-            self._warm(compute, state)
-        saved = begun = time.monotonic() - self.seconds
-        saved += self.seconds
-        losses: list[Tensor] = []
+    def _train(self, record: Record | None, wish: Wish) -> None:
+        compute = self._compiled() if self.config.compiles else self.model
+        audition = Audition(self.data, self.config, self._hear) if record else None
+        if self.step == 0 and self.heldout_before is None:
+            self._evaluate(record, audition)
+            self.heldout_before = self.heldout
+        begun = time.monotonic() - self.seconds
+        saved = time.monotonic()
         while self.progress < 1:
-            loss, state = self._one_step(compute, state)
-            losses.append(loss)
-            self.step += 1
-            self.tokens += self.config.lanes * self.config.ctx
-            self.seconds = time.monotonic() - begun
-            if self.step % 20 == 0:
-                record.log(self, torch.stack(losses).mean().item())
-                losses.clear()
-            if self.seconds + begun - saved > 60 * self.config.checkpoint_minutes:
+            before = self._tenth()
+            self._one_step(compute)
+            (stop, self.seconds) = self.group.agree(float(wish.stop), time.monotonic() - begun)
+            self._log(record)
+            self._watch(self)
+            if self._tenth() != before or self.progress >= 1:
+                pause = time.monotonic()
+                self._evaluate(record, audition)
+                begun += time.monotonic() - pause
+                saved -= 60 * self.config.checkpoint_minutes
+            if record and time.monotonic() - saved > 60 * self.config.checkpoint_minutes:
                 self._save()
-                record.heldout(self, self.heldout())
-                record.run("running", self)
+                record.state("running", self.summary())
                 saved = time.monotonic()
-                self.seconds = saved - begun
-        self._save()
-        record.heldout(self, self.heldout())
+            if stop:
+                break
+        if record:
+            self._log(record, rest=True)
+            self._save()
 
-    def _warm(self, compute: Any, state: State) -> None:
+    def _tenth(self) -> int:
+        """Which part of the run this is, of those that an evaluation ends."""
+        return int(self.progress * self.config.evaluations)
+
+    def _compiled(self) -> Callable[..., tuple[Tensor, State]]:
         """Compile before the clock starts: it takes minutes."""
+        compute: Any = torch.compile(self.model, dynamic=False)
         tokens = torch.zeros(self.config.lanes, self.config.ctx, dtype=torch.long)
         with self._precision():
-            logits, _ = compute(tokens.to(self.config.device), state)
+            logits, _ = compute(tokens.to(self.group.device), self._lanes_state(0))
         logits.float().logsumexp(-1).mean().backward()
         self.optimizer.zero_grad(set_to_none=True)
+        return compute  # type: ignore[no-any-return]
 
-    def _one_step(self, compute: Any, state: State) -> tuple[Tensor, State]:
-        config = self.config
-        rate = self._rate()
+    def _one_step(self, compute: Callable[..., tuple[Tensor, State]]) -> None:
+        """One batch of segments: loss, gradients, weights, averages."""
+        rate = self.schedule.rate_at(self.step, self.progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        rows, fresh = self.lanes.segment(config.ctx)
-        segment = torch.from_numpy(rows).to(config.device)
-        keep = torch.from_numpy(~fresh).to(config.device).float()
-        state = State(
-            state.shift * keep[None, None, :, None], state.wkv * keep[None, :, None, None, None]
+        rows, fresh = self.lanes.segment(self.config.ctx)
+        pad = self.data.vocabulary.names.index("PAD_None")
+        heard = int((rows[:, 1:] != pad).sum())
+        first = self.group.rank * self._mine
+        segment = torch.from_numpy(rows[first : first + self._mine]).to(self.group.device)
+        anew = torch.from_numpy(fresh[first : first + self._mine]).to(self.group.device)
+        total, states = torch.zeros((), device=self.group.device), []
+        for part in range(self.config.accumulate):
+            chosen = slice(part * self.config.lanes, (part + 1) * self.config.lanes)
+            state = self._begin(self._lanes_state(part), anew[chosen])
+            with self._precision():
+                logits, state = compute(segment[chosen, :-1].contiguous(), state)
+            loss = F.cross_entropy(
+                logits.float().flatten(0, 1), segment[chosen, 1:].flatten(),
+                ignore_index=pad, reduction="sum",
+            ) / heard  # fmt: skip
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+            states.append(state.detach())
+        self.state = State(
+            torch.cat([state.shift for state in states], 2),
+            torch.cat([state.wkv for state in states], 1),
         )
-        with self._precision():
-            logits, state = compute(segment[:, :-1].contiguous(), state)
-        loss = F.cross_entropy(logits.float().flatten(0, 1), segment[:, 1:].flatten())
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+        self._update(total)
+
+    def _lanes_state(self, part: int) -> State:
+        lanes = slice(part * self.config.lanes, (part + 1) * self.config.lanes)
+        return State(self.state.shift[:, :, lanes], self.state.wkv[:, lanes])
+
+    def _begin(self, state: State, fresh: Tensor) -> State:
+        """The state that segments begin with: the carried one, or where they are fresh the first.
+
+        Through the first one, where it is learned, gradients flow.
+        """
+        zero = self.model.zero_state(len(fresh))
+        return State(
+            torch.where(fresh[None, None, :, None], zero.shift, state.shift.float()),
+            torch.where(fresh[None, :, None, None, None], zero.wkv, state.wkv),
+        )
+
+    def _update(self, loss: Tensor) -> None:
+        """Take the step that the gradients of all processes ask for."""
+        gradients = [weight.grad for weight in self.weights.values() if weight.grad is not None]
+        self.group.add_up([loss, *gradients])
+        norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), self.config.clip)
+        value = loss.item()
+        if not (torch.isfinite(norm) and torch.isfinite(loss)):
+            raise SidemanError(
+                Code.BAD_ARGUMENTS,
+                f"training has left the rails at step {self.step}: lower --lr and go on from the "
+                f"last checkpoint with --resume {self.config.run}",
+            )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            averages = list(self.ema.values())
-            torch._foreach_lerp_(averages, list(self.model.parameters()), 1 - config.ema)
-        return loss.detach(), state.detach()
+        self.step += 1
+        self.averages.follow(self.step)
+        self._unlogged.append(value)
 
-    def _rate(self) -> float:
-        """Linear warm-up, then a cosine down to ``rate_end`` of the peak."""
-        config = self.config
-        cosine = 0.5 * (1 + math.cos(math.pi * self.progress))
-        warm = min(1.0, (self.step + 1) / config.warmup)
-        return config.rate * warm * (config.rate_end + (1 - config.rate_end) * cosine)
-
-    def _precision(self) -> Any:
-        if self.config.bf16:
-            return torch.autocast(self.config.device.partition(":")[0], torch.bfloat16)
+    def _precision(self) -> AbstractContextManager[None]:
+        if bf16(self.config.precision, self.group.device):
+            return torch.autocast(self.group.device.type, torch.bfloat16)
         return nullcontext()
 
-    def heldout(self) -> dict[str, float]:
-        """Bits per token on the first ``heldout_tokens`` of every held-out piece, by collection."""
-        result = {}
-        for name in self.data.weights:
-            pieces = self.data.select("heldout", name)[:8]
-            with self._precision():
-                result[name] = mean_bits(
-                    self.model, self.data, pieces, limit=self.config.heldout_tokens
-                )
-        return result
+    # What is told and kept
+
+    def _log(self, record: Record | None, rest: bool = False) -> None:
+        """A line for the first step, for every tenth, and for the rest at the end."""
+        if self.first_loss is None:
+            self.first_loss = self._unlogged[0]
+        due = rest or self.step == 1 or self.step % LOG_EVERY == 0
+        if due and self._unlogged:
+            self.loss = sum(self._unlogged) / len(self._unlogged)
+            self._unlogged.clear()
+            if record:
+                rate = self.optimizer.param_groups[0]["lr"]
+                record.line(self.step, self.seconds, {"loss": self.loss, "rate": rate})
+
+    def _evaluate(self, record: Record | None, audition: Audition | None) -> None:
+        """Look at the held-out pieces with the averaged weights, and keep the best of these."""
+        if record is not None:
+            with self.averages.in_place():
+                found = look(self.model, self.data, self.config, self._precision())
+                if audition is not None and self.step:
+                    audition.play(self.model, self.step)
+            self.heldout = found.loss
+            values = {f"heldout/{name}": bits for name, bits in found.bits.items()}
+            record.line(self.step, self.seconds, values)
+            best = self.best["loss"]
+            if best is None or found.loss is None or found.loss < best:
+                copies = {name: w.cpu().clone() for name, w in self.averages.values.items()}
+                self.best = {"loss": found.loss, "weights": copies, "step": self.step}
+                self._worse = 0
+            else:
+                self._worse += 1
+        (worse,) = self.group.agree(float(self._worse))
+        self.ended_early = 0 < self.config.patience <= worse
 
     def _save(self) -> None:
-        """Replace the checkpoint in one move, so that a killed run keeps the former one."""
-        part = self.checkpoint.with_suffix(".part")
-        torch.save(
+        checkpoint.save(
+            self.config.run,
             {
-                "model": self.model.state_dict(),
-                "ema": self.ema,
+                "model": {name: weight.detach() for name, weight in self.weights.items()},
+                "ema": self.averages.values,
+                "best": self.best,
                 "optimizer": self.optimizer.state_dict(),
                 "sizes": self.model.sizes.to_json(),
-                "step": self.step,
-                "seconds": self.seconds,
-                "tokens": self.tokens,
+                "lanes": json.dumps(self.lanes.state()),
+                "state": tuple(self.state),
+                "random": torch.get_rng_state(),
+                "unlogged": self._unlogged,
+                "worse": self._worse,
+                "ended_early": self.ended_early,
+                **self.summary(),
             },
-            part,
         )
-        os.replace(part, self.checkpoint)
 
+    @torch.no_grad()
     def _load(self) -> None:
-        """Weights, optimizer and clock as they were; lanes start with other pieces."""
-        saved = torch.load(self.checkpoint, map_location=self.config.device, weights_only=True)
-        self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.ema = saved["ema"]
-        self.step, self.seconds, self.tokens = saved["step"], saved["seconds"], saved["tokens"]
+        """All as it was when the checkpoint was written."""
+        saved = checkpoint.load(self.config.run)
+        try:
+            for name, weight in self.weights.items():
+                weight.copy_(saved["model"][name])
+                self.averages.values[name].copy_(saved["ema"][name])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.lanes.restore(json.loads(saved["lanes"]))
+            shift, matrices = saved["state"]
+            if shift.shape[2] != self._mine:  # of another number of processes: lanes begin anew
+                shift, matrices = self.model.zero_state(self._mine).detach()
+            self.state = State(shift.to(self.group.device), matrices.to(self.group.device))
+            torch.set_rng_state(saved["random"])
+            self.best, self._unlogged = saved["best"], list(saved["unlogged"])
+            self._worse, self.ended_early = saved["worse"], saved["ended_early"]
+            self.step, self.seconds, self.loss = saved["step"], saved["seconds"], saved["loss"]
+            self.first_loss, self.heldout_before = saved["loss_first"], saved["heldout_before"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise SidemanError(
+                Code.BAD_FILE,
+                f"{self.config.run / checkpoint.FILE} is of another run: {error!r}; "
+                "give the options and the tokens that it began with, or another folder",
+            ) from error
 
 
 def train(config: TrainConfig) -> Path:
@@ -243,57 +352,31 @@ def train(config: TrainConfig) -> Path:
     return Trainer(config).train()
 
 
-def _groups(model: Rwkv7, decay: float) -> Iterator[dict[str, Any]]:
-    """Parameter groups: matrices of linear maps decay, vectors, embeddings and ranks do not."""
-    matrices = [m.weight for m in model.modules() if isinstance(m, torch.nn.Linear)]
-    known = {id(weight) for weight in matrices}
-    yield {"params": matrices, "weight_decay": decay}
-    yield {
-        "params": [weight for weight in model.parameters() if id(weight) not in known],
-        "weight_decay": 0.0,
+def bf16(precision: str, device: torch.device) -> bool:
+    """Whether layers are computed in bfloat16: where it is asked for, or the device is made for."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    features = torch.cpu.get_capabilities()
+    return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
+
+
+def _groups(model: Rwkv7, weights: dict[str, Tensor], config: TrainConfig) -> list[dict[str, Any]]:
+    """Parameter groups: matrices of linear maps decay where they themselves are trained."""
+    matrices = {
+        id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Linear)
     }
+    decaying = [w for w in weights.values() if id(w) in matrices and not config.adapts]
+    others = [w for w in weights.values() if id(w) not in matrices or config.adapts]
+    groups = ((decaying, config.decay), (others, 0.0))
+    return [{"params": part, "weight_decay": decay} for part, decay in groups if part]
 
 
-class _Record:
-    """What a run leaves for those who watch it: ``run.json``, ``log.jsonl`` and TensorBoard."""
-
-    def __init__(self, config: TrainConfig, sizes: Sizes) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._folder = config.run
-        self._config = {**asdict(config), "sizes": sizes.to_json()}
-        self._started = time.time()
-        self._board = SummaryWriter(str(config.run))
-
-    def run(self, status: str, trainer: Trainer, error: str | None = None) -> None:
-        """Write ``run.json`` anew, in one move."""
-        ended = time.time() if status in ("completed", "failed", "stopped") else None
-        table = {
-            "status": status,
-            "step": trainer.step,
-            "tokens": trainer.tokens,
-            "progress": trainer.progress,
-            "started": self._started,
-            "ended": ended,
-            "error": error,
-            "pid": os.getpid(),
-            "config": self._config,
-        }
-        part = self._folder / "run.json.part"
-        part.write_text(json.dumps(table, indent=1, default=str), encoding="utf-8")
-        os.replace(part, self._folder / "run.json")
-
-    def log(self, trainer: Trainer, loss: float) -> None:
-        """Training loss in nats per token."""
-        self._line(trainer, {"loss": loss, "rate": trainer.optimizer.param_groups[0]["lr"]})
-
-    def heldout(self, trainer: Trainer, bits: dict[str, float]) -> None:
-        """Held-out bits per token by collection."""
-        self._line(trainer, {f"heldout/{name}": value for name, value in bits.items()})
-
-    def _line(self, trainer: Trainer, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            self._board.add_scalar(name, value, trainer.step)
-        line = {"step": trainer.step, "seconds": round(trainer.seconds, 1)} | values
-        with (self._folder / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line) + "\n")
+def _epoch_tokens(data: TokenSet) -> int:
+    """Tokens of all pieces that are trained on. Raises ``bad-file`` where there are none."""
+    heard = [name for name, weight in data.weights.items() if weight > 0]
+    count = sum(piece.length for name in heard for piece in data.select("train", name))
+    if not count:
+        raise SidemanError(Code.BAD_FILE, f"{data.folder} holds no pieces to train on")
+    return count

@@ -7,6 +7,7 @@ import typer
 from bridge.commands.train.evaluate import evaluate
 from bridge.commands.train.import_ import import_
 from bridge.commands.train.midi import midi
+from bridge.commands.train.runs import runs
 from bridge.commands.train.tokenize import tokenize
 
 app = typer.Typer(
@@ -15,5 +16,5 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for command in (tokenize, midi, evaluate, import_):
+for command in (tokenize, midi, evaluate, import_, runs):
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)

@@ -2,77 +2,226 @@
 
 from __future__ import annotations
 
-import json
 import time
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from typer import Option
 
 from bridge.commands.output import Json
-from bridge.commands.train.common import Seed, Tokens, report
+from bridge.commands.train.common import Tokens, report
+from engine.errors import Code, SidemanError
+
+if TYPE_CHECKING:
+    from training.config import TrainConfig
+
+
+class Decay(StrEnum):
+    """How the learning rate falls."""
+
+    COSINE = "cosine"
+    EXP = "exp"
+
+
+class Precision(StrEnum):
+    """How the layers are computed."""
+
+    AUTO = "auto"
+    BF16 = "bf16"
+    FP32 = "fp32"
+
+
+RESUMED = ("minutes", "epochs", "steps", "device", "run")
+"""Options that may differ from those that a resumed run began with."""
+
+LACKS = {
+    "vae_emb": "--vae-emb: the live engine has no autoencoder before its layers, so what came of "
+    "it could not be played; leave it out",
+    "binidx": "--binidx: a .bin/.idx pair says neither what its tokens mean nor where songs end; "
+    "make a data set of it with `sideman train tokenize PREFIX -o TOKENS`",
+}
+"""MusAI's options whose outcome could not be played, and what to do instead."""
 
 
 def midi(
     tokens: Tokens,
     output: Annotated[
-        Path, Option("-o", "--output", metavar="MODEL", help="Folder for the model.")
+        Path, Option("-o", "--output", metavar="MODEL", help="Folder for the model or adapter.")
     ],
-    resume: Annotated[
-        Path | None, Option(metavar="RUN", help="Folder of the run.  [MODEL.run]")
+    base: Annotated[
+        str | None, Option(metavar="MODEL", help="Begin with this model: a name, or its folder.")
     ] = None,
+    lora: Annotated[
+        bool, Option("--lora", help="Train a small adapter of the base.  [of the default model]")
+    ] = False,
+    rank: Annotated[
+        int | None, Option(min=1, max=256, help="Rank of the adapter's corrections.  [8]")
+    ] = None,
+    state: Annotated[
+        bool, Option("--state", help="Train the state that the base starts with.")
+    ] = False,
     steps: Annotated[int | None, Option(min=1, help="Steps, as a hard limit.")] = None,
+    epochs: Annotated[
+        float | None, Option(min=0, help="How often to hear the data.  [10, without a limit]")
+    ] = None,
     minutes: Annotated[float | None, Option(min=0, help="How long to train.")] = None,
-    embed: Annotated[int, Option(min=64, help="Width; a multiple of 64.")] = 256,
-    layers: Annotated[int, Option(min=1, help="Layers.")] = 4,
-    ctx: Annotated[int, Option(min=16, help="Tokens that gradients flow through.")] = 1024,
-    batch: Annotated[int, Option(min=1, help="Pieces side by side.")] = 8,
-    lr: Annotated[float, Option(min=0, help="Highest learning rate.")] = 1.5e-3,
-    eager: Annotated[bool, Option("--eager", help="Do not compile the model.")] = False,
-    device: Annotated[str, Option(help="cpu or cuda.")] = "cpu",
-    seed: Seed = 0,
+    embed: Annotated[int | None, Option(min=64, help="Width; a multiple of 64.  [256]")] = None,
+    layers: Annotated[int | None, Option(min=1, help="Layers.  [4]")] = None,
+    ctx: Annotated[
+        int | None, Option(min=16, help="Tokens that gradients flow through.  [1024]")
+    ] = None,
+    batch: Annotated[int | None, Option(min=1, help="Songs side by side.  [8]")] = None,
+    accumulate: Annotated[
+        int | None, Option(min=1, help="Batches that make one step.  [1]")
+    ] = None,
+    lr: Annotated[
+        float | None,
+        Option(min=0, help="Highest learning rate.  [by what is trained]"),
+    ] = None,
+    lr_decay: Annotated[Decay | None, Option(help="How the rate falls.  [cosine]")] = None,
+    grad_checkpoint: Annotated[
+        bool, Option("--grad-checkpoint", help="Less memory, more time.")
+    ] = False,
+    precision: Annotated[Precision | None, Option(help="Of the layers.  [auto]")] = None,
+    patience: Annotated[
+        int | None,
+        Option(min=0, help="Looks at the held-out loss without a fall before the end.  [4]"),
+    ] = None,
+    compile_: Annotated[
+        bool | None,
+        Option("--compile/--eager", help="Compile the network.  [from 30 minutes on]"),
+    ] = None,
+    vae_emb: Annotated[
+        str | None, Option(metavar="HOW", help="MusAI's; refused, since nothing plays it.")
+    ] = None,
+    binidx: Annotated[
+        bool, Option("--binidx", help="MusAI's; refused: `tokenize` reads these files.")
+    ] = False,
+    resume: Annotated[
+        str | None, Option(metavar="RUN", help="Go on with a run: its folder or name.")
+    ] = None,
+    device: Annotated[str | None, Option(help="auto, cpu or cuda.  [auto]")] = None,
+    seed: Annotated[
+        int | None, Option(min=0, help="The same seed gives the same result.  [0]")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train an RWKV-7 model, or go on with a run."""
-    if steps is None and minutes is None:
-        raise typer.BadParameter("say how long: --steps or --minutes")
-    from training.data import TokenSet
-    from training.evaluate import report as measure
-    from training.export import export_model, load_checkpoint
-    from training.train_midi import Shape, TrainConfig, train
+    """Train an RWKV-7 model, or an adapter of one, or go on with a run."""
+    for name, given in (("vae_emb", vae_emb), ("binidx", binidx)):
+        if given:
+            raise SidemanError(Code.NOT_ALLOWED, LACKS[name])
+    from bridge.commands.train.bar import Bar
+    from training.export import check_output, finish
+    from training.train_midi import Trainer
 
     started = time.monotonic()
-    config = TrainConfig(
-        tokens,
-        resume or output.with_name(f"{output.name}.run"),
-        shape=Shape(layers=layers, embed=embed, ffn=4 * embed),
-        lanes=batch,
-        ctx=ctx,
-        steps=steps,
-        minutes=minutes,
-        rate=lr,
-        compile=not eager,
-        device=device,
-        seed=seed,
-    )
-    run = train(config)
-    model = load_checkpoint(run / "checkpoint.pt", averaged=True)
-    data = TokenSet(tokens)
-    export_model(model, data, output, measure(model, data, limit=config.heldout_tokens))
-    losses = _losses(run)
-    report(
-        output,
-        started,
-        as_json,
-        run=str(run),
-        loss_first=losses[0] if losses else None,
-        loss_last=losses[-1] if losses else None,
-        trainable=sum(parameter.numel() for parameter in model.parameters()),
-    )
+    asked: dict[str, Any] = {
+        "lanes": batch,
+        "accumulate": accumulate,
+        "ctx": ctx,
+        "minutes": minutes,
+        "epochs": epochs,
+        "steps": steps,
+        "rate": lr,
+        "rate_decay": lr_decay and str(lr_decay),
+        "precision": precision and str(precision),
+        "recompute": grad_checkpoint or None,
+        "compile": compile_,
+        "patience": patience,
+        "device": device,
+        "seed": seed,
+        "rank": (rank or 8) if lora or rank else None,
+        "state": state or None,
+        "shape": _shape(embed, layers),
+        "base": _base(base, adapts=lora or state or rank is not None),
+    }
+    chosen = {name: value for name, value in asked.items() if value is not None}
+    config = _resumed(resume, tokens, chosen) if resume else _fresh(tokens, output, chosen)
+    check_output(output, config)
+    with Bar(output.name, as_json) as bar:
+        trainer = Trainer(config, watch=bar, hear=_rendered())
+        run = trainer.train()
+    if not trainer.group.leads:
+        return
+    finish(run, output)
+    summary = trainer.summary()
+    names = ("loss_first", "loss_last", "heldout_before", "heldout_after", "trainable", "step")
+    report(output, started, as_json, run=str(run), **{name: summary[name] for name in names})
 
 
-def _losses(run: Path) -> list[float]:
-    """The training losses that a run has logged, in nats per token."""
-    lines = map(json.loads, (run / "log.jsonl").read_text(encoding="utf-8").splitlines())
-    return [line["loss"] for line in lines if "loss" in line]
+def _shape(embed: int | None, layers: int | None) -> Any:
+    from training.config import Shape
+
+    if embed is None and layers is None:
+        return None
+    shape = Shape()
+    width = embed or shape.embed
+    return replace(shape, embed=width, ffn=4 * width, layers=layers or shape.layers)
+
+
+def _base(base: str | None, adapts: bool) -> Path | None:
+    from engine.models import store
+
+    if base is None and not adapts:
+        return None
+    return store.resolve(base or store.DEFAULT)
+
+
+def _fresh(tokens: Path, output: Path, given: dict[str, Any]) -> TrainConfig:
+    """A new run beside its output, or the unfinished one that was begun with the same options."""
+    from training import runs
+    from training.config import TrainConfig
+
+    if given.get("base") and given.get("shape"):
+        raise SidemanError(
+            Code.BAD_ARGUMENTS, "--embed and --layers are the base model's: leave them out"
+        )
+    number = 1
+    while True:
+        suffix = "" if number == 1 else f"-{number}"
+        run = output.with_name(f"{output.name}.run{suffix}")
+        config = TrainConfig(tokens.resolve(), run.resolve(), **given)
+        if not (run / runs.FILE).is_file():
+            return config
+        table = runs.read(run)
+        if table["status"] != "completed" and table.get("config") == config.to_json():
+            return config
+        number += 1
+
+
+def _resumed(resume: str, tokens: Path, given: dict[str, Any]) -> TrainConfig:
+    """The config that a run began with, but for its length and device."""
+    from training import runs
+    from training.config import TrainConfig
+
+    run = runs.find(resume)
+    begun = TrainConfig.from_json(runs.read(run).get("config", {}))
+    for name, value in given.items():
+        if name not in RESUMED and getattr(begun, name) != value:
+            raise SidemanError(
+                Code.BAD_ARGUMENTS,
+                f"the run {run} began with {name} {getattr(begun, name)}, not {value}: "
+                "leave that option out, or train anew",
+            )
+    changed = {name: value for name, value in given.items() if name in RESUMED}
+    return replace(begun, data=tokens.resolve(), run=run.resolve(), **changed)
+
+
+def _rendered() -> Any:
+    """What renders a sample where there is a synth and a SoundFont, and else leaves it."""
+    from contextlib import suppress
+
+    from bridge import config as configs
+    from bridge.files.render import render_midi
+    from bridge.files.soundfont import find_soundfont
+
+    font = find_soundfont(configs.load().files.soundfont or None)
+
+    def render(sample: Path) -> None:
+        if font is not None:
+            with suppress(SidemanError):
+                render_midi(sample, sample.with_suffix(".wav"), soundfont=font)
+
+    return render

@@ -1,0 +1,67 @@
+"""How far a training run is: a bar on a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from bridge.commands.output import Progress
+
+if TYPE_CHECKING:
+    from training.train_midi import Trainer
+
+
+class Bar:
+    """Call it with the trainer after each step; writes to stderr."""
+
+    def __init__(self, what: str, quiet: bool = False) -> None:
+        """``what`` is being made. Plain lines are left out where ``quiet``."""
+        self._what = what
+        self._quiet = quiet
+        self._rich: Any = None
+
+    def __enter__(self) -> Bar:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as RichProgress
+
+            self._rich = RichProgress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f}%  step {task.fields[step]}"),
+                TextColumn("loss {task.fields[loss]}  held out {task.fields[heldout]}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+            )
+            self._rich.start()
+            self._task = self._rich.add_task(self._what, total=1.0, step=0, loss="", heldout="")
+        else:
+            self._plain = Progress(f"training {self._what}")
+        return self
+
+    def __call__(self, trainer: Trainer) -> None:
+        """One more step is done."""
+        if not trainer.group.leads:
+            return
+        if self._rich is not None:
+            self._rich.update(
+                self._task, completed=trainer.progress, step=trainer.step,
+                loss=_figure(trainer.loss), heldout=_figure(trainer.heldout),
+            )  # fmt: skip
+        elif not self._quiet:
+            self._plain(trainer.progress)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._rich is not None:
+            self._rich.stop()
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"  # noqa: RUF001
