@@ -8,23 +8,18 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import torch
-
 from engine.errors import Code, SidemanError
 from engine.models.folder import read_info
-from engine.models.rwkv.family import read
-from engine.models.rwkv.torch_model import Rwkv7
 from engine.tokens.vocabulary import Vocabulary
 from training.baselines.history import WithHistory
 from training.baselines.ngrams import NGrams
 from training.data import TokenSet
 from training.evaluate.copying import TrainingLines, lines_of_bars, lines_of_tokens
-from training.evaluate.network import Network
+from training.evaluate.players import MODEL, predictors_of
 from training.evaluate.scoring import Predictor, Score, score_with
 from training.measures import OVERLAPS, Likeness, Measures, compare, is_degenerate, measure
 from training.samples import METHODS, Sample, SampleConfig, samples
 
-MODEL = "model"
 HISTORY = "5-gram + history"
 """The baseline that counts; see `training.baselines.history`."""
 
@@ -141,14 +136,6 @@ def study(config: StudyConfig, progress: Callable[[float], None] = lambda part: 
     return Study(read_info(config.model).name, config, parts)
 
 
-def load_network(folder: Path, device: str = "cpu") -> Rwkv7:
-    """A model folder's network in fp32, to be evaluated."""
-    _, sizes, weights = read(folder)
-    network = Rwkv7(sizes).eval()
-    network.load_state_dict({name: torch.from_numpy(values) for name, values in weights.items()})
-    return network.to(device)
-
-
 def ngram_predictors(data: TokenSet) -> dict[str, Predictor]:
     """N-grams of the training pieces of a data set, each piece counted once."""
     size, begin = data.vocabulary.size, data.vocabulary.begin
@@ -166,8 +153,8 @@ def _predictors(config: StudyConfig, data: TokenSet) -> dict[str, Predictor]:
             f"{config.data} was made for another vocabulary than {config.model}'s:"
             " tokenize the music again with the model's tokenizer",
         )
-    network = Network(load_network(config.model, config.device), data.vocabulary.begin)
-    return {MODEL: network, **ngram_predictors(data)}
+    players = predictors_of(config.model, data.vocabulary.begin, config.device)
+    return players | ngram_predictors(data)
 
 
 def _training_lines(data: TokenSet) -> TrainingLines:

@@ -6,8 +6,9 @@ import datetime
 from collections.abc import Mapping
 from pathlib import Path
 
+from training.evaluate.players import MODEL, NETWORK
 from training.evaluate.scoring import BAR_EDGES, EDGES, curve
-from training.evaluate.study import HISTORY, MODEL, Part, Study
+from training.evaluate.study import HISTORY, Part, Study
 from training.measures import OVERLAPS
 from training.report import charts
 from training.report.roll import Staff, roll
@@ -65,6 +66,7 @@ ROWS = {
 """The measures: a name and an explanation of each. All are means over the samples."""
 
 GLOSSARY = {
+    NETWORK: "The model without its recall of the song so far.",
     HISTORY: (
         "A Kneser-Ney 5-gram of the training pieces, mixed by gates that learn as the piece goes"
         " on with a Witten-Bell chain of orders 0 to 16 that counts the piece alone."
