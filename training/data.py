@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from engine.errors import Code, SidemanError
 from training.tokenize.config import Piece
+from training.tokenize.merging import merges_of
 
 Tokens = NDArray[np.uint16]
 
@@ -38,6 +39,12 @@ class Augment:
     inside: float = 0.5
     """Chance that such a beginning is a bar inside a piece: a listener comes in at any bar."""
 
+    velocity: int = 0
+    """Levels that a piece may be louder or softer, at most."""
+
+    tempo: int = 0
+    """Levels that it may be faster or slower, at most, where the vocabulary has tempos."""
+
 
 class Vocabulary:
     """What the variants need to know about token ids."""
@@ -46,21 +53,38 @@ class Vocabulary:
         """Read ``tokenizer.json`` of a data set or model folder."""
         path = folder / "tokenizer.json"
         try:
-            names: list[str] = json.loads(path.read_text(encoding="utf-8"))["tokens"]
-        except (OSError, KeyError, json.JSONDecodeError) as error:
+            settings = json.loads(path.read_text(encoding="utf-8"))
+            self._learn(settings["tokens"])
+            self.merges = merges_of(settings)
+        except (OSError, ValueError, KeyError) as error:
             raise SidemanError(Code.BAD_FILE, f"{path}: not a tokenizer: {error}") from error
-        base = {name: token for token, name in enumerate(names)}
+        self.plain = self
+        """The vocabulary of tokens that are not merged, which the variants are made in."""
+        if self.merges:
+            base: dict[str, int] = settings["_vocab_base"]
+            self.plain = Vocabulary.__new__(Vocabulary)
+            self.plain._learn(sorted(base, key=base.__getitem__))
+            self.plain.merges, self.plain.plain = None, self.plain
+
+    def _learn(self, names: list[str]) -> None:
+        base = {name: token for token, name in reversed(list(enumerate(names)))}
         self.names = names
         self.size = len(names)
         self.begin = base["BOS_None"]
         self.end = base["EOS_None"]
         self.kind = np.zeros(self.size, dtype="U12")
-        for name, token in base.items():
-            self.kind[token] = name.partition("_")[0]
-        self.is_bar = self.kind == "Bar"
+        for token, name in enumerate(names):
+            self.kind[token] = "Merged" if "+" in name else name.partition("_")[0]
+        self.is_bar = np.array([name.startswith("Bar_") for name in names])
         self.is_position = self.kind == "Position"
         self.is_program = self.kind == "Program"
-        self.is_note = self.kind == "Velocity"
+        self.is_note = np.array([name.count("Velocity_") for name in names])
+        """Notes in a token: 0 or 1, and more in merged ones."""
+        self.is_entry = self.is_bar
+        """Where a listener may come in: at a bar, or a track where tracks follow one another."""
+        self.by_track = "Track_Start" in base
+        if self.by_track:
+            self.is_entry = np.array([name.startswith("Track_Start") for name in names])
         pitches = {int(name[6:]): token for name, token in base.items() if name[:6] == "Pitch_"}
         self._shift = {by: self._shift_table(pitches, by) for by in TRANSPOSITIONS}
 
@@ -73,9 +97,26 @@ class Vocabulary:
             table[token] = pitches[target]
         return table
 
+    def split(self, tokens: Tokens) -> Tokens:
+        """In tokens of :attr:`plain`."""
+        return self.merges.split(tokens) if self.merges else tokens
+
+    def merge(self, tokens: Tokens) -> Tokens:
+        """Tokens of :attr:`plain` in those of this vocabulary."""
+        return self.merges.merge(tokens) if self.merges else tokens
+
     def transpose(self, tokens: Tokens, by: int) -> Tokens:
         """The same music ``by`` semitones higher, drums as they were."""
-        return self._shift[by][tokens]
+        return self.merge(self.plain._shift[by][self.split(tokens)])
+
+    def step(self, kind: str, tokens: Tokens, by: int) -> Tokens:
+        """The same music with each ``Velocity``, or each ``Tempo``, ``by`` levels higher, as far as
+        there are levels. Unmerged tokens only."""
+        ids = np.flatnonzero(self.kind == kind)
+        levels = ids[np.argsort([float(self.names[token].partition("_")[2]) for token in ids])]
+        table = np.arange(self.size, dtype=np.uint16)
+        table[levels] = levels[np.clip(np.arange(len(levels)) + by, 0, len(levels) - 1)]
+        return table[tokens]
 
     def thin(self, tokens: Tokens, keep: set[int]) -> Tokens:
         """Only the notes of the programs whose tokens are in ``keep``; all bars stay."""
@@ -130,7 +171,10 @@ class Lanes:
         self._data = data
         self._augment = augment
         self._random = np.random.default_rng(seed)
-        self._weights = {name: w for name, w in data.weights.items() if w > 0}
+        heard = {piece.collection for piece in data.select("train")}
+        self._weights = {name: w for name, w in data.weights.items() if w > 0 and name in heard}
+        if not self._weights:
+            raise SidemanError(Code.BAD_FILE, f"{data.folder}: no piece of it is for training")
         self._queues: dict[str, list[Piece]] = {name: [] for name in self._weights}
         self._heard = dict.fromkeys(self._weights, 0)
         self._buffers: list[Tokens] = [np.zeros(0, dtype=np.uint16)] * lanes
@@ -177,19 +221,25 @@ class Lanes:
             self._random.shuffle(queue)
         tokens = self._vary(self._data.tokens(queue.pop()))
         if inside:
-            bars = np.flatnonzero(self._data.vocabulary.is_bar[tokens])
-            tokens = tokens[bars[self._random.integers(0, max(1, len(bars) * 3 // 4))] :]
+            entries = np.flatnonzero(self._data.vocabulary.is_entry[tokens])
+            tokens = tokens[entries[self._random.integers(0, max(1, len(entries) * 3 // 4))] :]
         vocabulary = self._data.vocabulary
         self._heard[collection] += len(tokens)
         return np.concatenate(([vocabulary.begin], tokens, [vocabulary.end])).astype(np.uint16)
 
     def _vary(self, tokens: Tokens) -> Tokens:
-        vocabulary, random = self._data.vocabulary, self._random
-        if self._augment.transpose:
+        whole, random, augment = self._data.vocabulary, self._random, self._augment
+        vocabulary = whole.plain
+        tokens = whole.split(tokens)
+        if augment.transpose:
             tokens = vocabulary.transpose(tokens, int(random.choice(TRANSPOSITIONS)))
+        for kind, most in (("Velocity", augment.velocity), ("Tempo", augment.tempo)):
+            if most:
+                tokens = vocabulary.step(kind, tokens, int(random.integers(-most, most + 1)))
         programs = np.unique(tokens[vocabulary.is_program[tokens]])
-        if len(programs) > 1 and random.random() < self._augment.thin:
+        many = len(programs) > 1 and not vocabulary.by_track
+        if many and random.random() < augment.thin:
             count = int(random.integers(1, len(programs)))
             keep = random.choice(programs, size=count, replace=False)
             tokens = vocabulary.thin(tokens, set(keep.tolist()))
-        return tokens
+        return whole.merge(tokens)

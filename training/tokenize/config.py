@@ -78,8 +78,8 @@ class TokenizeConfig:
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     cleaning: Cleaning = field(default_factory=Cleaning)
     layout: str = "sideman"
-    jobs: int = 1
-    """Processes that tokenize; 1 does the work in this one."""
+    jobs: int | None = None
+    """Processes that tokenize; 1 does the work in this one. None takes as many as pay."""
 
     ray: str | None = None
     """Address of a Ray cluster that tokenizes instead; ``local`` starts one here."""

@@ -56,6 +56,11 @@ class Merges:
         return np.concatenate([self._parts[token] for token in tokens])
 
 
+def merges_of(settings: dict[str, Any]) -> Merges | None:
+    """The merges of a tokenizer by the contents of its file; None where it has none."""
+    return Merges(settings) if "_model" in settings else None
+
+
 def learn(tokenizer: MusicTokenizer, pieces: Sequence[Tokens], size: int, merging: Merging) -> None:
     """Train ``tokenizer`` on pieces in unmerged tokens, to a vocabulary of ``size``.
 

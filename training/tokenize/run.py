@@ -22,7 +22,7 @@ from training.tokenize.sources import Source, find, own_recipe
 from training.tokenize.split import Candidate, held_out
 from training.tokenize.tokenizer import describe, make_tokenizer, unplayable
 from training.tokenize.work import at_work
-from training.tokenize.workers import Settings, Task, encode_all
+from training.tokenize.workers import Settings, Task, encode_all, worth
 
 Told = Callable[[int, int], None]
 """Told how many files are done, and of how many."""
@@ -182,7 +182,8 @@ def _encode(
                 asked.add(key)
                 yield key, data
 
-    for key, result in encode_all(tasks(), settings, config.jobs, config.ray):
+    jobs = config.jobs or worth(len(sources))
+    for key, result in encode_all(tasks(), settings, jobs, config.ray):
         journal.add(key, result)
         asked.remove(key)
         tell(len(keys) - len(asked))

@@ -36,6 +36,9 @@ BATCH = 16
 AHEAD = 3
 """Batches for each worker that are under way at once."""
 
+PAYS = 1000
+"""Files for which another process is worth its start, which takes as long as some 1,000 files."""
+
 
 def encode_all(
     tasks: Iterable[Task], settings: Settings, jobs: int = 1, ray: str | None = None
@@ -46,6 +49,12 @@ def encode_all(
     if jobs > 1:
         return _in_processes(tasks, settings, jobs)
     return (done for task in tasks for done in _encode(settings, [task]))
+
+
+def worth(files: int) -> int:
+    """The processes that so many files are worth, of the cores that this one may use."""
+    allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
+    return max(1, min(len(allowed), files // PAYS))
 
 
 @lru_cache(maxsize=1)

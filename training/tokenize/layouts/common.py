@@ -11,7 +11,6 @@ import numpy as np
 from engine.errors import Code, SidemanError
 from training.tokenize.data import TokenData
 from training.tokenize.encode import Tokens
-from training.tokenize.merging import Merges
 
 TOKENIZER = "tokenizer.json"
 PIECES = "pieces.json"
@@ -35,11 +34,6 @@ def write_description(data: TokenData, folder: Path) -> None:
     """Write ``tokenizer.json`` and ``pieces.json``."""
     write_json(folder / TOKENIZER, data.settings, indent=4)
     write_json(folder / PIECES, data.manifest())
-
-
-def merges_of(settings: dict[str, Any]) -> Merges | None:
-    """The merges of a tokenizer; None where it has none."""
-    return Merges(settings) if "_model" in settings else None
 
 
 def as_tokens(ids: Any, size: int, where: str) -> Tokens:

@@ -21,10 +21,10 @@ from training.tokenize.layouts.common import (
     PIECES,
     SPLITS,
     TOKENIZER,
-    merges_of,
     read_json,
     write_description,
 )
+from training.tokenize.merging import merges_of
 from training.tokenize.sources import own_recipe
 from training.tokenize.tokenizer import describe, make_tokenizer
 

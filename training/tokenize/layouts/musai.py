@@ -19,8 +19,9 @@ from training.recipes import Collection
 from training.tokenize.config import Piece
 from training.tokenize.data import Parts, TokenData, placed
 from training.tokenize.encode import Heads, Tokens, digest
-from training.tokenize.layouts.common import as_tokens, merges_of, read_json, write_json
+from training.tokenize.layouts.common import as_tokens, read_json, write_json
 from training.tokenize.layouts.jsonl import recipe_for
+from training.tokenize.merging import merges_of
 from training.tokenize.sources import HELD_OUT
 from training.tokenize.split import Candidate, held_out
 
