@@ -23,6 +23,7 @@ from engine import presets
 from engine.models import registry, store
 from engine.models.base import Model
 from engine.music import COMMON_TIME
+from engine.recall.memory import Memory
 from engine.tokens.encode import encode_bar
 from engine.tokens.vocabulary import Vocabulary
 
@@ -127,12 +128,27 @@ def shipped() -> tuple[Model, Vocabulary]:
 
 def heard(bars: int = CONTEXT_BARS) -> list[int]:
     """What the shipped model hears in some bars of the band."""
+    return [token for bar in heard_bars(bars) for token in bar]
+
+
+def heard_bars(bars: int = CONTEXT_BARS) -> list[list[int]]:
+    """The same bar by bar, with what every context begins with before the first."""
     _, vocabulary = shipped()
-    tokens = [vocabulary.ids["BOS_None"]]
+    tokens = [[vocabulary.ids["BOS_None"]]]
     for bar in range(bars):
         notes = [note for track in band_bar(bar).values() for note in track]
-        tokens += encode_bar(vocabulary, COMMON_TIME, notes)
+        tokens.append(encode_bar(vocabulary, COMMON_TIME, notes))
     return tokens
+
+
+def remembered(bars: int = CONTEXT_BARS) -> Memory | None:
+    """The shipped model's memory after some bars of the band."""
+    model, vocabulary = shipped()
+    folder = store.find(presets.load(presets.DEFAULT).model)
+    memory = Memory.of(folder, model.info, vocabulary)
+    if memory is not None:
+        memory.follow(list(enumerate(heard_bars(bars))))
+    return memory
 
 
 def one_thread() -> Mapping[str, str]:

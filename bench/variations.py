@@ -14,7 +14,17 @@ import time
 from collections.abc import Sequence
 from statistics import mean, median
 
-from bench.tools import SPREAD, engine, heard, number, shipped, spread, table, verdict
+from bench.tools import (
+    SPREAD,
+    engine,
+    heard,
+    number,
+    remembered,
+    shipped,
+    spread,
+    table,
+    verdict,
+)
 from bridge.measure import BAND, Rehearsal
 from engine import presets
 from engine.generate import Making
@@ -48,11 +58,12 @@ def in_process(requests: int) -> dict[int, tuple[list[float], list[float]]]:
     model, vocabulary = shipped()
     stream = model.open()
     stream.feed(heard())
+    memory = remembered()
     seconds: dict[int, tuple[list[float], list[float]]] = {n: ([], []) for n in COUNTS}
     for seed in range(-1, requests):  # the first is rehearsal
         for count, (whole, each) in seconds.items():
             begun = time.perf_counter()
-            making = Making(vocabulary, stream, wish(max(seed, 0), count))
+            making = Making(vocabulary, stream, wish(max(seed, 0), count), memory)
             side_by_side = []
             while not making.done:
                 tokens, start = making.tokens, time.perf_counter()

@@ -124,6 +124,7 @@ def _decoding() -> tuple[str, Stored, Row]:
     from engine.generate import Making
     from engine.models import registry, store
     from engine.music import COMMON_TIME
+    from engine.recall.memory import Memory
     from engine.tokens.encode import encode_bar
     from engine.tokens.vocabulary import Vocabulary
     from engine.worker.wire import Room, Wish
@@ -133,9 +134,14 @@ def _decoding() -> tuple[str, Stored, Row]:
     model.warm_up()
     vocabulary = Vocabulary.load(folder)
     stream = model.open()
+    memory = Memory.of(folder, model.info, vocabulary)
+    heard = []
     for bar in range(8):
         notes = [note for track in band_bar(bar).values() for note in track]
-        stream.feed(encode_bar(vocabulary, COMMON_TIME, notes))
+        heard.append((bar, encode_bar(vocabulary, COMMON_TIME, notes)))
+        stream.feed(heard[-1][1])
+    if memory is not None:
+        memory.follow(heard)
 
     steps = []
     scratch = stream.fork()
@@ -149,7 +155,7 @@ def _decoding() -> tuple[str, Stored, Row]:
     for seed in range(TAKES):
         wish = Wish(0, [Room(4, 4, [], []) for _ in range(bars)], [0], seed)
         begun = time.perf_counter()
-        making = Making(vocabulary, stream, wish)
+        making = Making(vocabulary, stream, wish, memory)
         while not making.done:
             making.step()
         seconds += time.perf_counter() - begun

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from engine.models.base import Stream
 from engine.music import Meter, Note
+from engine.recall.freedom import Freedom
 from engine.recall.memory import Memory
 from engine.sampling import Curve, Sampler
 from engine.tokens.encode import encode_bar
@@ -62,6 +63,7 @@ class Draft:
     number: int
     writer: Writer
     sampler: Sampler
+    freedom: Freedom
     notes: list[Note] = field(default_factory=list)
     rating: float = 0.0
     """How well it leads to what follows: nats a token."""
@@ -73,6 +75,14 @@ class Step:
 
     notes: list[tuple[int, Note]] = field(default_factory=list)
     finished: list[int] = field(default_factory=list)
+
+
+def _recall(vocabulary: Vocabulary, wish: Wish, memory: Memory | None) -> float:
+    """How much the song's past has to say: of instruments that it never heard, nothing."""
+    if memory is None:
+        return 0.0
+    ids = [vocabulary.program_ids.get(program) for program in wish.programs]
+    return wish.recall * memory.familiar([token for token in ids if token is not None])
 
 
 class Making:
@@ -90,7 +100,12 @@ class Making:
         self._vocabulary = vocabulary
         self._wish = wish
         self._live = [
-            Draft(number, Writer(vocabulary, plan), self._sampler(wish, number))
+            Draft(
+                number,
+                Writer(vocabulary, plan),
+                self._sampler(wish, number),
+                Freedom(wish.seed, number),
+            )
             for number in range(count)
         ]
         """What is not complete yet: a draft for each row of the stream, in order."""
@@ -98,7 +113,10 @@ class Making:
         self._probe = stream.fork(1) if wish.candidates > 1 else None
         self._stream = stream.fork(count)
         self._logits = self._stream.logits
-        self._recollection = None if memory is None else memory.recollect(count, wish.recall)
+        self._recall = _recall(vocabulary, wish, memory)
+        self._recollection = None
+        if memory is not None and self._recall:
+            self._recollection = memory.recollect(count)
         self._comparing = None if self._probe is None else self._compare(self._probe)
         self.tokens = 0
 
@@ -142,6 +160,7 @@ class Making:
                 continue
             if writer.bar != bar:
                 draft.sampler.enter_bar(writer.bar)
+                draft.freedom.enter_bar()
             tokens.append(token)
             going.append(row)
         self.tokens += len(self._live)
@@ -161,7 +180,8 @@ class Making:
         """Logits of what comes next in each live draft ``[B, V]``."""
         if self._recollection is None:
             return self._logits
-        return self._recollection.expect(self._logits)
+        shares = [self._recall * draft.freedom.share for draft in self._live]
+        return self._recollection.expect(self._logits, shares)
 
     # Infill: several candidates for each variation, and the one that leads best to what follows
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.models.folder import ModelInfo, vouched
 from engine.recall import contexts
 from engine.recall.blend import LATEST, Reals
 from engine.recall.chains import FREE, Places
@@ -92,6 +94,13 @@ class Memory:
         self._past = Past(contexts.kinds_of(vocabulary))
         self._marks: list[Mark] = []
 
+    @classmethod
+    def of(cls, folder: Path, info: ModelInfo, vocabulary: Vocabulary) -> Memory | None:
+        """An empty one for the model in ``folder``; None where the model has no gate."""
+        if info.recall is None:
+            return None
+        return cls(vocabulary, Gate.load(vouched(folder, info.recall.file, info.recall.sha256)))
+
     def __len__(self) -> int:
         """Tokens that are remembered."""
         return self._past.length
@@ -136,30 +145,34 @@ class Memory:
             room *= 2
         self._past = self._past.copy(room)
 
-    def recollect(self, count: int, share: float = 1.0) -> Recollection:
-        """What ``count`` takes that follow the past see of it; ``share`` 0 sees nothing."""
-        return Recollection(self._past, self.gate, count, share)
+    def familiar(self, programs: Sequence[int]) -> float:
+        """The part of some Program tokens that was heard at all."""
+        last = self._past.state[contexts.LAST_PITCHES :]
+        return sum(int(last[program]) >= 0 for program in programs) / max(1, len(programs))
+
+    def recollect(self, count: int) -> Recollection:
+        """What ``count`` takes that follow the past see of it."""
+        return Recollection(self._past, self.gate, count)
 
 
 class Recollection:
     """Several takes side by side, each with the same past and tokens of its own."""
 
-    def __init__(self, past: Past, gate: Gate, count: int, share: float) -> None:
+    def __init__(self, past: Past, gate: Gate, count: int) -> None:
         past.readers.add(self)
         self._past = past
         self._gate = gate
-        self._share = np.float32(share)
         self._sequences = [Sequel(past) for _ in range(count)]
         self._findings = Findings()
 
-    def expect(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    def expect(
+        self, logits: NDArray[np.float32], shares: Sequence[float]
+    ) -> NDArray[np.float32]:
         """Log-probabilities ``[B, V]``: what the network expects by its ``logits`` ``[B, V]``,
-        mixed with what followed before.
+        mixed with what followed before; of that each take has its share ``[B]``, 0 to 1.
         """
-        if not self._share:
-            return logits
         chances, entropy, peak = softmax(logits)
-        alone = chances.copy() if self._share < 1 else None
+        alone = chances.copy()
         past, gate, blend = self._past, self._gate, fastest().blend
         for row, own in enumerate(self._sequences):
             blend(
@@ -170,8 +183,9 @@ class Recollection:
                 own.tokens, own.contexts, own.first, own.length,
                 gate.base, gate.experts, *self._findings.arrays,
             )  # fmt: skip
-        if alone is not None:
-            chances = self._share * chances + (1 - self._share) * alone
+        alone -= chances
+        alone *= 1 - np.array(shares, dtype=np.float32)[:, None]
+        chances += alone
         return np.log(np.maximum(chances, np.finfo(np.float32).tiny))
 
     def accept(self, tokens: Sequence[int]) -> None:

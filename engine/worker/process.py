@@ -28,9 +28,8 @@ from engine.generate import Making
 from engine.listener import Listener, digest
 from engine.models import adapters, registry
 from engine.models.base import Model
-from engine.models.folder import read_info, vouched
+from engine.models.folder import read_info
 from engine.music import Meter, Note
-from engine.recall.gate import Gate
 from engine.recall.memory import Memory
 from engine.tokens.vocabulary import Vocabulary
 from engine.worker import wire
@@ -212,10 +211,7 @@ class Worker:
         garbage.settle()
         listener = self._listen(vocabulary, model)
         weights_hash = info.weights.sha256 + (adapter.mark if adapter else "")
-        memory = None
-        if info.recall is not None:
-            gate = Gate.load(vouched(folder, info.recall.file, info.recall.sha256))
-            memory = Memory(vocabulary, gate)
+        memory = Memory.of(folder, info, vocabulary)
         return Player(model, vocabulary, listener, weights_hash, model.runtime, memory)
 
     def _unload(self, model: str) -> None:

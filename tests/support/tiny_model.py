@@ -17,8 +17,16 @@ from engine.tokens.vocabulary import Vocabulary
 TOKENIZER = next(shipped_folder().glob("*/tokenizer.json"))
 
 
-def make_tiny_model(folder: Path, seed: int = 1, *, layers: int = 2, embed: int = 64) -> Path:
-    """Write a playable model of random weights into ``folder`` and return it."""
+GATE = next(shipped_folder().glob("*/recall.json"))
+
+
+def make_tiny_model(
+    folder: Path, seed: int = 1, *, layers: int = 2, embed: int = 64, recall: bool = True
+) -> Path:
+    """Write a playable model of random weights into ``folder`` and return it.
+
+    With ``recall`` it has the shipped model's gate.
+    """
     folder.mkdir(parents=True)
     shutil.copy(TOKENIZER, folder / "tokenizer.json")
     vocab = len(Vocabulary.load(TOKENIZER))
@@ -41,6 +49,11 @@ def make_tiny_model(folder: Path, seed: int = 1, *, layers: int = 2, embed: int 
         "licence": "Apache-2.0",
         "date": "2026-11-21",
     }
+    if recall:
+        shutil.copy(GATE, folder / GATE.name)
+        about["recall"] = {
+            "file": GATE.name, "sha256": hashlib.sha256(GATE.read_bytes()).hexdigest()
+        }  # fmt: skip
     (folder / "model.json").write_text(json.dumps(about))
     return folder
 

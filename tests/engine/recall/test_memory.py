@@ -1,0 +1,206 @@
+"""The song's own past: the same however it was come by, causal, and worth something."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.recall import blend, chains, contexts, loops
+from engine.recall.compiled import loops as compile_loops
+from engine.recall.contexts import COUNT
+from engine.recall.gate import Gate
+from engine.recall.memory import FEWEST, Findings, Memory, Past, Recollection, softmax
+from engine.tokens.vocabulary import Vocabulary
+from tests.support.tiny_model import GATE, TOKENIZER
+
+PLAIN = loops.Loops(contexts.walk, chains.link, chains.unlink, blend.blend)
+VOCABULARY = Vocabulary.load(TOKENIZER)
+SIZE = len(VOCABULARY)
+KINDS = contexts.kinds_of(VOCABULARY)
+GATE_OF_MODEL = Gate.load(GATE)
+
+few = st.sampled_from(
+    [VOCABULARY.bar, VOCABULARY.time_signature[3], *VOCABULARY.position[:3],
+     *VOCABULARY.program[:2], *VOCABULARY.pitch[40:43], *VOCABULARY.velocity[7:9],
+     *VOCABULARY.duration[:2]]
+)  # fmt: skip
+passages = st.lists(st.lists(few, min_size=1, max_size=12), max_size=8)
+
+
+@pytest.fixture(autouse=True)
+def _compiled() -> None:
+    loops.use_compiled()
+
+
+def named(bars: Sequence[Sequence[int]]) -> list[tuple[int, list[int]]]:
+    """Bars with running hashes, as a listener gives them."""
+    running, found = 0, []
+    for bar in bars:
+        running = hash((running, *bar))
+        found.append((running, list(bar)))
+    return found
+
+
+def remembering(bars: Sequence[Sequence[int]]) -> Memory:
+    memory = Memory(VOCABULARY, GATE_OF_MODEL)
+    memory.follow(named(bars))
+    return memory
+
+
+def expected(recollection: Recollection, rows: int = 1) -> np.ndarray:
+    """From a network that has no opinion."""
+    return recollection.expect(np.zeros((rows, SIZE), dtype=np.float32), [1.0] * rows)
+
+
+def logits(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 3, (1, SIZE)).astype(np.float32)
+
+
+class TestFollow:
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(passages, min_size=1, max_size=5))
+    def test_however_it_was_come_by(self, histories: list[list[list[int]]]) -> None:
+        memory = Memory(VOCABULARY, GATE_OF_MODEL)
+        for history in histories:
+            memory.follow(named(history))
+        fresh = remembering(histories[-1])
+        assert len(memory) == len(fresh) == sum(map(len, histories[-1]))
+        np.testing.assert_array_equal(
+            expected(memory.recollect(1)), expected(fresh.recollect(1))
+        )
+
+    @settings(max_examples=30, deadline=None)
+    @given(passages, passages)
+    def test_who_reads_keeps_what_was(
+        self, before: list[list[int]], after: list[list[int]]
+    ) -> None:
+        memory = remembering(before)
+        recollection = memory.recollect(1)
+        first = expected(recollection)
+        memory.follow(named(after))
+        np.testing.assert_array_equal(expected(recollection), first)
+        np.testing.assert_array_equal(
+            expected(memory.recollect(1)), expected(remembering(after).recollect(1))
+        )
+
+    def test_room_is_made(self) -> None:
+        bar = [VOCABULARY.bar, *VOCABULARY.position[:40]]
+        memory = remembering([bar] * (2 * FEWEST // len(bar)))
+        assert len(memory) > FEWEST
+        chances = np.exp(expected(memory.recollect(1))[0])
+        assert chances.argmax() == VOCABULARY.bar
+
+    def test_what_is_the_same_is_not_done_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        memory = remembering([[1, 2, 3]] * 4)
+        added: list[int] = []
+        add = Past.add
+        monkeypatch.setattr(
+            Past, "add", lambda past, tokens: (added.append(len(tokens)), add(past, tokens))[1]
+        )
+        memory.follow(named([[1, 2, 3]] * 4))
+        assert added == []
+        memory.follow(named([[1, 2, 3]] * 4 + [[5, 6]]))
+        assert added == [2]
+
+
+class TestExpect:
+    @settings(max_examples=40, deadline=None)
+    @given(passages, st.integers(0, 2**32 - 1))
+    def test_they_are_probabilities(self, bars: list[list[int]], seed: int) -> None:
+        found = remembering(bars).recollect(1).expect(logits(seed), [1.0])
+        found = np.exp(found.astype(np.float64))
+        assert found.sum() == pytest.approx(1, abs=1e-4)
+        assert (found >= 0).all()
+
+    @settings(max_examples=30, deadline=None)
+    @given(passages, st.lists(few, max_size=20), st.integers(0, 2**32 - 1))
+    def test_a_take_counts_as_if_it_had_been_heard(
+        self, bars: list[list[int]], take: list[int], seed: int
+    ) -> None:
+        recollection = remembering(bars).recollect(1)
+        for token in take:
+            recollection.accept([token])
+        heard = remembering([*bars, take] if take else bars).recollect(1)
+        np.testing.assert_allclose(
+            recollection.expect(logits(seed), [1.0]), heard.expect(logits(seed), [1.0]), atol=1e-5
+        )
+
+    def test_what_always_followed_is_expected(self) -> None:
+        v = VOCABULARY
+        bar = [v.bar, v.time_signature[3], v.position[0], v.program[0], v.pitch[40],
+               v.velocity[8], v.duration[3], v.position[12], v.program[0], v.pitch[44],
+               v.velocity[8], v.duration[3]]  # fmt: skip
+        recollection = remembering([bar] * 4).recollect(1)
+        for token in bar:
+            chances = np.exp(expected(recollection)[0])
+            assert chances.argmax() == token
+            assert chances[token] > 0.5
+            recollection.accept([token])
+
+    def test_without_a_past_it_is_the_network(self) -> None:
+        alone = remembering([]).recollect(1).expect(logits(1), [1.0])
+        np.testing.assert_allclose(alone, np.log(softmax(logits(1))[0]), atol=1e-5)
+
+    def test_a_share_of_nothing_is_the_network_itself(self) -> None:
+        memory = remembering([[1, 2, 3]] * 4)
+        found = memory.recollect(1).expect(logits(1), [0.0])
+        np.testing.assert_allclose(found, np.log(softmax(logits(1))[0]), atol=1e-4)
+
+    def test_a_share_lies_between(self) -> None:
+        memory = remembering([[1, 2, 3]] * 4)
+        none, half, whole = (
+            np.exp(memory.recollect(1).expect(logits(1), [share])) for share in (0.0, 0.5, 1.0)
+        )
+        np.testing.assert_allclose(half, (none + whole) / 2, atol=1e-5)
+
+    def test_takes_go_their_own_ways(self) -> None:
+        bar = [VOCABULARY.bar, *VOCABULARY.position[:4]]
+        memory = remembering([bar] * 4)
+        both = memory.recollect(2)
+        both.accept([VOCABULARY.bar, VOCABULARY.position[7]])
+        first, second = np.exp(expected(both, 2))
+        assert first.argmax() == VOCABULARY.position[0]
+        both.keep([1])
+        np.testing.assert_array_equal(np.exp(expected(both))[0], second)
+
+    def test_a_long_take_has_room(self) -> None:
+        recollection = remembering([[1, 2, 3]]).recollect(1)
+        for i in range(2000):
+            recollection.accept([i % SIZE])
+        assert np.isfinite(expected(recollection)).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(few, min_size=1, max_size=60), st.integers(0, 2**32 - 1))
+def test_compiled_and_plain_are_the_same(tokens: list[int], seed: int) -> None:
+    outcome = []
+    for kind in (PLAIN, compile_loops()):
+        past = Past(KINDS, 64)
+        fresh = np.array(tokens, dtype=np.int32)
+        past.tokens[: len(tokens)] = fresh
+        state = contexts.beginning(SIZE)
+        kind.walk(past.tokens, 0, len(tokens), KINDS, state, past.contexts)
+        kind.link(past.contexts, 0, len(tokens), past.earlier, past.keys, past.latest)
+        half = len(tokens) // 2
+        kind.unlink(past.contexts, half, len(tokens), past.earlier, past.keys, past.latest)
+        kind.link(past.contexts, half, len(tokens), past.earlier, past.keys, past.latest)
+        chances, entropy, peak = softmax(logits(seed))
+        findings = Findings()
+        kind.blend(
+            chances[0], int(state[0]), float(entropy[0]), float(peak[0]),
+            past.contexts[len(tokens)], past.tokens, past.earlier, past.keys, past.latest,
+            np.zeros(1, np.int32), np.zeros((1, COUNT), np.int64), 0, 0,
+            GATE_OF_MODEL.base, GATE_OF_MODEL.experts, *findings.arrays,
+        )  # fmt: skip
+        outcome.append((past, state, chances, findings))
+    (past, state, chances, findings), (other, *rest) = outcome
+    np.testing.assert_array_equal(past.contexts, other.contexts)
+    np.testing.assert_array_equal(past.earlier, other.earlier)
+    np.testing.assert_array_equal(past.latest, other.latest)
+    np.testing.assert_array_equal(state, rest[0])
+    np.testing.assert_allclose(chances, rest[1], rtol=1e-5, atol=1e-9)
+    np.testing.assert_array_equal(findings.found, rest[2].found)
