@@ -1,5 +1,5 @@
 """An evaluation as one HTML page that needs nothing else: plots, tables and piano rolls."""
 
-from training.report.page import write
+from training.report.page import prepare, write
 
-__all__ = ["write"]
+__all__ = ["prepare", "write"]

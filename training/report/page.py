@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from training.evaluate.players import MODEL, NETWORK
 from training.evaluate.scoring import BAR_EDGES, EDGES, curve
 from training.evaluate.study import HISTORY, Part, Study
+from training.files import unwritable, write_whole
 from training.measures import OVERLAPS
 from training.report import charts
 from training.report.roll import Staff, roll
@@ -78,10 +81,25 @@ GLOSSARY = {
 }
 
 
+def prepare(path: Path) -> None:
+    """Make the page's folder: what can't be written is refused before the work, not after it.
+
+    Raises ``bad-file``.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def write(study: Study, path: Path) -> Path:
-    """Write the page; returns its path. Raises ``OSError`` where it can't be written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(study), encoding="utf-8")
+    """Write the page; returns its path. Raises ``bad-file`` where it can't be written."""
+    prepare(path)
+    write_whole(path, page(study).encode())
     return path
 
 

@@ -36,18 +36,20 @@ def evaluate(
     """Measure a model on pieces that it has not heard, and write a report of it."""
     from engine.models import store
     from training.evaluate.study import StudyConfig, study
-    from training.report import write
+    from training.report import prepare, write
     from training.samples import SampleConfig
 
     started = time.monotonic()
     folder = store.resolve(model)
+    page = output or Path(f"{folder.name}-evaluation.html")
+    prepare(page)
     progress = Progress(f"evaluating {folder.name}")
     config = StudyConfig(
         folder, tokens, pieces, limit, SampleConfig(samples, bars=bars, seed=seed), device
     )
     result = study(config, progress)
     progress.close()
-    made = write(result, output or Path(f"{folder.name}-evaluation.html"))
+    made = write(result, page)
     if as_json:
         report(made, started, as_json, model=result.name, collections=result.figures())
         return
