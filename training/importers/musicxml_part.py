@@ -14,7 +14,7 @@ from engine.errors import Code, SidemanError
 from engine.music import DRUM_CHANNEL, DRUMS, Meter
 from training.importers.harmony import read_harmony
 from training.importers.sheet import Measure, Note, Sheet
-from training.importers.song import MAX_NOTES, clean_text
+from training.importers.song import MAX_NOTES, clean_text, key_name
 
 MAX_MEASURES = 10_000
 MAX_TIMES = 8
@@ -45,10 +45,13 @@ SOUNDS = {
 }  # fmt: skip
 """Programs of ``instrument-sound`` by their beginnings, the longer first."""
 
-MAJOR = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
-MINOR = ("Abm", "Ebm", "Bbm", "Fm", "Cm", "Gm", "Dm", "Am", "Em", "Bm", "F#m", "C#m", "G#m",
-         "D#m", "A#m")  # fmt: skip
-"""Keys of seven flats to seven sharps."""
+WORDS: dict[str, tuple[str, str | bool]] = {
+    r"(D\. ?C\.|da capo)": ("jump", "capo"),
+    r"(D\. ?S\.|dal segno)": ("jump", "segno"),
+    r"fine\.?$": ("fine", True),
+    r"to coda": ("to_coda", True),
+}
+"""What the words of a direction begin with, and what they do to their measure."""
 
 
 @dataclass(slots=True)
@@ -94,13 +97,20 @@ class PartReader:
             self._describe(described)
 
     def read(self, measures: Iterable[Element]) -> None:
-        """Read all measures of the part."""
+        """Read all measures of the part; where their count begins anew, a movement begins."""
+        before = ""
         for number, element in enumerate(measures):
             if number >= MAX_MEASURES:
                 raise SidemanError(Code.BAD_FILE, f"has more than {MAX_MEASURES} measures")
             if number == len(self._sheet.measures):
                 self._sheet.measures.append(Measure())
-            self._measure(_Place(self._sheet.measures[number]), element)
+            measure = self._sheet.measures[number]
+            counted = element.get("number", "")
+            measure.movement |= (
+                counted in ("0", "1") and before.isdigit() and int(before) > int(counted)
+            )
+            before = counted if counted.isdigit() else before
+            self._measure(_Place(measure), element)
         if sum(len(measure.notes) for measure in self._sheet.measures) > MAX_NOTES:
             raise SidemanError(Code.BAD_FILE, f"has more than {MAX_NOTES} notes")
 
@@ -237,6 +247,10 @@ class PartReader:
                     place.measure.tempos.append((max(at, Fraction(0)), tempo))
         if sound is not None:
             self._sound(place, sound, at, staff)
+        place.measure.segno |= element.find("direction-type/segno") is not None
+        place.measure.coda |= element.find("direction-type/coda") is not None
+        for words in element.iterfind("direction-type/words"):
+            _read_words(place.measure, words.text or "")
 
     def _sound(self, place: _Place, sound: Element, at: Fraction, staff: str) -> None:
         measure = place.measure
@@ -310,7 +324,7 @@ def _key(fifths: int, minor: bool, shift: int) -> str | None:
     """The name of the key that sounds, as MIDI's key signatures have it."""
     if shift % 12:
         fifths = (fifths + 7 * shift + 5) % 12 - 5
-    return (MINOR if minor else MAJOR)[fifths + 7] if -7 <= fifths <= 7 else None
+    return key_name(fifths, minor)
 
 
 def _metronome(element: Element) -> float | None:
@@ -336,6 +350,13 @@ def _bar_line(measure: Measure, element: Element) -> None:
         measure.endings = frozenset(n for n in map(int, numbers) if 0 < n <= MAX_TIMES)
     else:
         measure.ending_stops = True
+
+
+def _read_words(measure: Measure, text: str) -> None:
+    """Where to go on, as scores say it that have no signs for programs."""
+    for pattern, (mark, value) in WORDS.items():
+        if re.match(pattern, text.strip(), re.IGNORECASE):
+            setattr(measure, mark, value)
 
 
 def _velocity(percent: str) -> int:

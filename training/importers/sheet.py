@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from typing import TypeVar
 
 from engine.chords import Chord
@@ -47,6 +48,8 @@ class Measure:
     tempos: Timed[float] = field(default_factory=list)
     meter: Meter | None = None
     key: str | None = None
+    movement: bool = False
+    """A movement begins here, which no repeat or jump leaves."""
     forward: bool = False
     """A repeat begins here."""
     times: int = 0
@@ -77,17 +80,42 @@ class Sheet:
 
 
 def spread_endings(measures: Sequence[Measure]) -> None:
-    """Give an ending's numbers, written where it begins, to all the measures that it spans."""
+    """Give an ending's numbers, written where it begins, to all the measures that it spans.
+
+    A first ending goes on to its repeat sign, even where its bracket stops before.
+    """
     running: frozenset[int] = frozenset()
-    for measure in measures:
+    for i, measure in enumerate(measures):
         running = measure.endings or running
         measure.endings = running
-        if measure.times or measure.ending_stops:
+        if measure.times or (measure.ending_stops and not (1 in running and _repeats(measures, i))):
             running = frozenset()
 
 
+def _repeats(measures: Sequence[Measure], ended: int) -> bool:
+    """Whether a repeat sign follows before the next ending or part begins."""
+    for measure in measures[ended + 1 :]:
+        if measure.forward or measure.endings or measure.movement:
+            return False
+        if measure.times:
+            return True
+    return False
+
+
 def play_order(measures: Sequence[Measure]) -> list[int]:
-    """Indexes of the measures in the order in which they are played."""
+    """Indexes of the measures in the order in which they are played, movement by movement."""
+    begins = [i for i, measure in enumerate(measures) if measure.movement and i]
+    order = [
+        begin + i
+        for begin, end in pairwise([0, *begins, len(measures)])
+        for i in _movement_order(measures[begin:end])
+    ]
+    if len(order) > MAX_PLAYED:
+        raise SidemanError(Code.BAD_FILE, f"is longer than {MAX_PLAYED} measures when played")
+    return order
+
+
+def _movement_order(measures: Sequence[Measure]) -> list[int]:
     last_time = _last_times(measures)
     coda = max((i for i, measure in enumerate(measures) if measure.coda), default=-1)
     segno = max((i for i, measure in enumerate(measures) if measure.segno), default=0)
@@ -102,8 +130,6 @@ def play_order(measures: Sequence[Measure]) -> list[int]:
             i += 1
             continue
         order.append(i)
-        if len(order) > MAX_PLAYED:
-            raise SidemanError(Code.BAD_FILE, f"is longer than {MAX_PLAYED} measures when played")
         times = last_time[i] if measure.endings else measure.times
         after_volta = i + 1 == len(measures) or measures[i + 1].endings != measure.endings
         if measure.times and not jumped and time < times:

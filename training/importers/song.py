@@ -26,6 +26,11 @@ NO_CHORD = "N.C."
 CHORD_MARK = "chord "
 """What a marker that holds a chord begins with; after it stands a name of `engine.chords`."""
 
+MAJOR = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
+MINOR = ("Abm", "Ebm", "Bbm", "Fm", "Cm", "Gm", "Dm", "Am", "Em", "Bm", "F#m", "C#m", "G#m",
+         "D#m", "A#m")  # fmt: skip
+"""Keys of seven flats to seven sharps."""
+
 _MELODIC = [channel for channel in range(16) if channel != DRUM_CHANNEL - 1]
 
 # What comes first where events share a tick: a program, the end of a note, the start of the next.
@@ -93,6 +98,11 @@ def write_midi(song: Song, path: Path) -> None:
         midi.tracks.append(_track(_events(part, channel, channels.count(channel) > 1)))
     with replacing(path) as temporary:
         midi.save(temporary)
+
+
+def key_name(fifths: int, minor: bool) -> str | None:
+    """The key with so many sharps, or by a negative number flats; None for more than seven."""
+    return (MINOR if minor else MAJOR)[fifths + 7] if -7 <= fifths <= 7 else None
 
 
 def clean_text(text: str | None) -> str:

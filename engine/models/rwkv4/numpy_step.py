@@ -86,7 +86,8 @@ class NumpyKernel:
         name = f"blocks.{layer}.ffn"
         before = state.shift[layer, 1].copy()
         state.shift[layer, 1] = x
-        hidden: Float = np.maximum(self._project(name, "key", x, before, "k"), 0)
+        hidden = np.maximum(self._project(name, "key", x, before, "k"), 0)
         gate = sigmoid(self._project(name, "receptance", x, before, "r"))
-        out: Float = gate * (hidden * hidden @ self._weights[f"{name}.value.weight"].T)
+        out: Float = np.square(hidden) @ self._weights[f"{name}.value.weight"].T
+        out *= gate
         return out
