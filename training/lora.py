@@ -63,12 +63,11 @@ def plain_weights(model: Rwkv7) -> dict[str, Tensor]:
 def adapter_weights(model: Rwkv7, base: dict[str, Tensor]) -> dict[str, Tensor]:
     """What was learned on top of ``base``, as an adapter folder holds it."""
     result: dict[str, Tensor] = {}
-    corrected = False
+    corrected = any(isinstance(module, LowRank) for module in model.modules())
     for name, shape in tensors(model.sizes).items():
         path, _, last = name.rpartition(".")
         owner: Any = model.get_submodule(path)
-        if is_matrix(name) and parametrize.is_parametrized(owner, last):
-            corrected = True
+        if corrected and is_matrix(name):
             low_rank = owner.parametrizations[last][0]
             result[f"{name}.lora_A"] = low_rank.down
             result[f"{name}.lora_B"] = low_rank.up

@@ -167,9 +167,10 @@ class Trainer:
         while self.progress < 1:
             before = self._tenth()
             self._one_step(compute)
-            (stop, self.seconds) = self.group.agree(float(wish.stop), time.monotonic() - begun)
+            self.seconds = time.monotonic() - begun
             self._log(record)
             self._watch(self)
+            stop, self.seconds = self.group.agree(float(wish.stop), self.seconds)
             if self._tenth() != before or self.progress >= 1:
                 pause = time.monotonic()
                 self._evaluate(record, audition)

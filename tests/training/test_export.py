@@ -5,7 +5,7 @@ from engine.errors import SidemanError
 from engine.models.folder import read_info, read_weights
 from engine.models.rwkv.architecture import Sizes, tensors
 from engine.models.rwkv.torch_model import Rwkv7
-from training.export import export_model, int8_by_row, load_checkpoint
+from training.export import export_model, int8_by_row, load_run
 
 METRICS = {
     "heldout": {"bands": {"pieces": 2, "notes": 128, "bits_per_token": 1.25, "bits_per_note": 5.5}}
@@ -52,6 +52,23 @@ def test_int8_rounds_matrices_row_by_row_and_nothing_else(model):
         assert ((rounded[name] - weight).abs() <= step / 2 + 1e-7).all()
 
 
-def test_a_file_that_is_no_checkpoint_is_named(tmp_path):
-    with pytest.raises(SidemanError, match=r"none\.pt"):
-        load_checkpoint(tmp_path / "none.pt")
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(SidemanError, match=f"{tmp_path} is not the folder of a run"):
+        load_run(tmp_path)
+
+
+def test_an_interrupted_export_leaves_the_former_model(model, token_set, tmp_path, monkeypatch):
+    folder = export_model(model, token_set, tmp_path / "model", METRICS)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full(path, text, encoding):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.write_text", full)
+        with pytest.raises(SidemanError, match="the disk is full"):
+            export_model(model, token_set, folder, {})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    export_model(model, token_set, folder, {})
+    assert read_info(folder).metrics == {}
