@@ -77,14 +77,6 @@ class Step:
     finished: list[int] = field(default_factory=list)
 
 
-def _recall(vocabulary: Vocabulary, wish: Wish, memory: Memory | None) -> float:
-    """How much the song's past has to say: of instruments that it never heard, nothing."""
-    if memory is None:
-        return 0.0
-    ids = [vocabulary.program_ids.get(program) for program in wish.programs]
-    return wish.recall * memory.familiar([token for token in ids if token is not None])
-
-
 class Making:
     """Takes of one wish, made step by step from the state that ``stream`` is in."""
 
@@ -113,10 +105,11 @@ class Making:
         self._probe = stream.fork(1) if wish.candidates > 1 else None
         self._stream = stream.fork(count)
         self._logits = self._stream.logits
-        self._recall = _recall(vocabulary, wish, memory)
         self._recollection = None
-        if memory is not None and self._recall:
-            self._recollection = memory.recollect(count)
+        if memory is not None and wish.recall > 0:
+            programs = map(vocabulary.program_ids.get, wish.programs)
+            known = [program for program in programs if program is not None]
+            self._recollection = memory.recollect(count, known)
         self._comparing = None if self._probe is None else self._compare(self._probe)
         self.tokens = 0
 
@@ -180,7 +173,7 @@ class Making:
         """Logits of what comes next in each live draft ``[B, V]``."""
         if self._recollection is None:
             return self._logits
-        shares = [self._recall * draft.freedom.share for draft in self._live]
+        shares = [self._wish.recall * draft.freedom.share for draft in self._live]
         return self._recollection.expect(self._logits, shares)
 
     # Infill: several candidates for each variation, and the one that leads best to what follows

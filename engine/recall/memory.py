@@ -19,7 +19,16 @@ from engine.models.folder import ModelInfo, vouched
 from engine.recall import contexts
 from engine.recall.blend import LATEST, Reals
 from engine.recall.chains import FREE, Places
-from engine.recall.contexts import COUNT, RUNS, Numbers, Tokens
+from engine.recall.contexts import (
+    COUNT,
+    KIND_COUNT,
+    PITCH,
+    PROGRAM,
+    RUNS,
+    VELOCITY,
+    Numbers,
+    Tokens,
+)
 from engine.recall.gate import Gate
 from engine.recall.loops import fastest
 from engine.tokens.vocabulary import Vocabulary
@@ -29,6 +38,12 @@ TAIL = max(RUNS)
 
 FEWEST = 4096
 """Tokens that there is room for from the start; it doubles as it fills."""
+
+ALL = np.ones(KIND_COUNT, dtype=np.float32)
+"""After which kinds of tokens the past has a say: all of them."""
+
+KNOWN = np.array([kind in (PROGRAM, PITCH, VELOCITY) for kind in range(KIND_COUNT)], np.float32)
+"""Or only inside of notes."""
 
 LOAD = 2
 """Slots of the table for each context at least."""
@@ -145,21 +160,23 @@ class Memory:
             room *= 2
         self._past = self._past.copy(room)
 
-    def familiar(self, programs: Sequence[int]) -> float:
-        """The part of some Program tokens that was heard at all."""
-        last = self._past.state[contexts.LAST_PITCHES :]
-        return sum(int(last[program]) >= 0 for program in programs) / max(1, len(programs))
+    def recollect(self, count: int, programs: Sequence[int] = ()) -> Recollection:
+        """What ``count`` takes for these Program tokens, that follow the past, see of it.
 
-    def recollect(self, count: int) -> Recollection:
-        """What ``count`` takes that follow the past see of it."""
-        return Recollection(self._past, self.gate, count)
+        Where one of them was never heard, the past does not know that it may join in: who plays,
+        and where, is then left to the network, and only what they play is not.
+        """
+        last = self._past.state[contexts.LAST_PITCHES :]
+        strangers = any(last[program] < 0 for program in programs)
+        return Recollection(self._past, self.gate, count, KNOWN if strangers else ALL)
 
 
 class Recollection:
     """Several takes side by side, each with the same past and tokens of its own."""
 
-    def __init__(self, past: Past, gate: Gate, count: int) -> None:
+    def __init__(self, past: Past, gate: Gate, count: int, says: NDArray[np.float32]) -> None:
         past.readers.add(self)
+        self._says = says
         self._past = past
         self._gate = gate
         self._sequences = [Sequel(past) for _ in range(count)]
@@ -183,8 +200,9 @@ class Recollection:
                 own.tokens, own.contexts, own.first, own.length,
                 gate.base, gate.experts, *self._findings.arrays,
             )  # fmt: skip
+        kinds = [int(own.state[contexts.AT_KIND]) for own in self._sequences]
         alone -= chances
-        alone *= 1 - np.array(shares, dtype=np.float32)[:, None]
+        alone *= 1 - (self._says[kinds] * np.array(shares, dtype=np.float32))[:, None]
         chances += alone
         return np.log(np.maximum(chances, np.finfo(np.float32).tiny))
 

@@ -157,6 +157,22 @@ class TestExpect:
         )
         np.testing.assert_allclose(half, (none + whole) / 2, atol=1e-5)
 
+    def test_a_stranger_may_join_in(self) -> None:
+        v = VOCABULARY
+        bar = [v.bar, v.time_signature[3], v.position[0], v.program[0], v.pitch[40],
+               v.velocity[8], v.duration[3]]  # fmt: skip
+        memory = remembering([bar] * 4)
+        known = memory.recollect(1, [v.program[0]])
+        joined = memory.recollect(1, [v.program[0], v.program[5]])
+        for token in bar:
+            sure, open_ = np.exp(expected(known)[0]), np.exp(expected(joined)[0])
+            if token in bar[4:]:
+                assert open_[token] == pytest.approx(sure[token])
+            else:
+                assert open_[token] == pytest.approx(1 / SIZE, rel=1e-3) < sure[token] / 10
+            known.accept([token])
+            joined.accept([token])
+
     def test_takes_go_their_own_ways(self) -> None:
         bar = [VOCABULARY.bar, *VOCABULARY.position[:4]]
         memory = remembering([bar] * 4)
