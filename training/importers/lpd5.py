@@ -63,7 +63,7 @@ def notes(roll: NDArray[np.uint8], resolution: int) -> list[Note]:
     held = (np.diff(times, prepend=-2) == 1) & (np.diff(pitches, prepend=-1) == 0)
     held &= np.diff(velocities, prepend=0) <= 0
     begins = np.flatnonzero(~held)
-    ends = np.append(begins[1:], len(times))
+    ends = np.append(begins, len(times))[1:]
     return sorted(
         Note(
             int(times[i]) * TICKS_PER_BEAT // resolution,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -76,9 +78,6 @@ def broken(tmp_path: Path, name: str, value: object) -> Path:
     arrays.pop("info.json", None)
     arrays[name] = np.asarray(value)
     np.savez(path, **arrays)
-    import json
-    import zipfile
-
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("info.json", json.dumps({"resolution": 24}))
     return path

@@ -41,7 +41,7 @@ def test_the_numbers_of_the_format() -> None:
         Part("s", 48, [Note(0, STEP, 120, 90)]),
         Part("x", 122, [Note(0, STEP, 60, 90)]),
     ]
-    assert encode(Song(parts)) == [4, 204, 336 + 84 - 12 + 0, 96, TIME, 204, 292, TIME, END]
+    assert encode(Song(parts)) == [4, 204, 408, 96, TIME, 204, 292, TIME, END]
 
 
 @given(STEPS)

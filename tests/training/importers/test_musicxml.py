@@ -206,7 +206,7 @@ def test_timewise_scores(tmp_path: Path) -> None:
     assert [[n.pitch for n in part.notes] for part in song.parts] == [[60], [48]]
 
 
-CONTAINER = '<container><rootfiles><rootfile full-path="{}"/></rootfiles></container>'  # the file that names the score
+CONTAINER = '<container><rootfiles><rootfile full-path="{}"/></rootfiles></container>'
 
 
 @pytest.mark.parametrize("container", [CONTAINER.format("s.xml"), "<container full='it's'/>", ""])
@@ -281,10 +281,10 @@ DATA = Path(os.environ.get("SIDEMAN_DATA", Path(__file__).parents[4] / "shared" 
     ("folder", "chords"), [("lieder", False), ("quartets", False), ("openewld", True)]
 )
 def test_real_scores(tmp_path: Path, folder: str, chords: bool) -> None:
-    files = sorted((DATA / "scores" / folder).glob("*.mxl"))[::40]
+    files = sorted((DATA / "scores" / folder).glob("*.mxl"), key=lambda path: path.stat().st_size)
     if not files:
         pytest.skip("needs the project's music data")
-    for path in files[:6]:
+    for path in files[5:8]:
         ((_, song),) = read_musicxml(path)
         write_midi(song, tmp_path / f"{path.stem}.mid")
         assert song.notes > 20, path.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import mido
@@ -73,7 +74,7 @@ def test_every_note_ends_before_its_pitch_begins_anew(
     (track,) = symusic.Score(path).tracks
     played = sorted((note.pitch, note.start, note.end) for note in track.notes)
     assert {(pitch, start) for pitch, start, _ in played} == {(n.pitch, n.start) for n in notes}
-    for (pitch, _, end), (later, start, _) in zip(played, played[1:], strict=False):
+    for (pitch, _, end), (later, start, _) in pairwise(played):
         assert pitch != later or end <= start
 
 
