@@ -71,8 +71,7 @@ def all_runs(*places: Path) -> list[Run]:
     """The runs that were noted, and those inside ``places``; the newest first."""
     folders = {path.parent.resolve() for place in places for path in place.glob(f"*/{FILE}")}
     folders |= {place.resolve() for place in places if (place / FILE).is_file()}
-    with suppress(OSError):
-        folders |= {Path(entry.read_text("utf-8")) for entry in _index().iterdir()}
+    folders |= _noted()
     found = []
     for folder in folders:
         with suppress(SidemanError):
@@ -92,6 +91,19 @@ def find(text: str) -> Path:
         if text in (run.name, run.name.removesuffix(".run")):
             return run.folder
     raise SidemanError(Code.BAD_FILE, f"no run {text!r}: `sideman train runs` lists those known")
+
+
+def _noted() -> set[Path]:
+    """The folders that were noted; those that are gone are forgotten."""
+    folders = set()
+    with suppress(OSError):
+        for entry in _index().iterdir():
+            folder = Path(entry.read_text("utf-8"))
+            if (folder / FILE).is_file():
+                folders.add(folder)
+            else:
+                entry.unlink()
+    return folders
 
 
 def _index() -> Path:

@@ -36,13 +36,10 @@ class Precision(StrEnum):
 RESUMED = ("minutes", "epochs", "steps", "device", "run")
 """Options that may differ from those that a resumed run began with."""
 
-LACKS = {
-    "vae_emb": "--vae-emb: the live engine has no autoencoder before its layers, so what came of "
-    "it could not be played; leave it out",
-    "binidx": "--binidx: a .bin/.idx pair says neither what its tokens mean nor where songs end; "
-    "make a data set of it with `sideman train tokenize PREFIX -o TOKENS`",
-}
-"""MusAI's options whose outcome could not be played, and what to do instead."""
+NO_VAE = (
+    "--vae-emb: the live engine has no autoencoder before its layers, so what came of it could not "
+    "be played; leave it out"
+)
 
 
 def midi(
@@ -97,7 +94,7 @@ def midi(
         str | None, Option(metavar="HOW", help="MusAI's; refused, since nothing plays it.")
     ] = None,
     binidx: Annotated[
-        bool, Option("--binidx", help="MusAI's; refused: `tokenize` reads these files.")
+        bool, Option("--binidx", help="TOKENS holds .bin and .idx files, as MusAI's -x says.")
     ] = False,
     resume: Annotated[
         str | None, Option(metavar="RUN", help="Go on with a run: its folder or name.")
@@ -109,11 +106,11 @@ def midi(
     as_json: Json = False,
 ) -> None:
     """Train an RWKV-7 model, or an adapter of one, or go on with a run."""
-    for name, given in (("vae_emb", vae_emb), ("binidx", binidx)):
-        if given:
-            raise SidemanError(Code.NOT_ALLOWED, LACKS[name])
+    if vae_emb is not None:
+        raise SidemanError(Code.NOT_ALLOWED, NO_VAE)
     from bridge.commands.train.bar import Bar
     from training.export import check_output, finish
+    from training.foreign import as_ours
     from training.train_midi import Trainer
 
     started = time.monotonic()
@@ -140,6 +137,8 @@ def midi(
     chosen = {name: value for name, value in asked.items() if value is not None}
     config = _resumed(resume, tokens, chosen) if resume else _fresh(tokens, output, chosen)
     check_output(output, config)
+    data = as_ours(config.data, config.run, "binidx" if binidx else None)
+    config = replace(config, data=data.resolve())
     with Bar(output.name, as_json) as bar:
         trainer = Trainer(config, watch=bar, hear=_rendered())
         run = trainer.train()
