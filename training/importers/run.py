@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -188,8 +190,12 @@ def _run(
     if jobs == 1 or len(sources) < 2:
         yield from map(work, sources, places)
         return
-    with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(work, sources, places, chunksize=8)
+    try:
+        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+            yield from pool.map(work, sources, places, chunksize=8)
+    except BrokenProcessPool as error:
+        text = "a process was killed, most likely for want of memory: go on with fewer --jobs"
+        raise SidemanError(Code.WORKER_DIED, text) from error
 
 
 def _add(done: Imported, path: Path, result: tuple[str, list[Path]] | str) -> None:

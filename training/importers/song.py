@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import mido
 
-from engine.chords import Chord
+from engine.chords import Chord, parse_chord
 from engine.errors import Code, SidemanError
 from engine.music import DRUM_CHANNEL, DRUMS, TICKS_PER_BEAT, Meter
 
@@ -100,6 +100,18 @@ def write_midi(song: Song, path: Path) -> None:
         midi.save(temporary)
 
 
+def read_chords(path: Path) -> list[tuple[int, Chord | None]]:
+    """The chord symbols in a MIDI file of `write_midi`, with their ticks; None ends a chord."""
+    found: list[tuple[int, Chord | None]] = []
+    tick = 0
+    for message in mido.MidiFile(path, charset="utf-8").tracks[0]:
+        tick += message.time
+        if message.type == "marker" and message.text.startswith(CHORD_MARK):
+            name = message.text.removeprefix(CHORD_MARK)
+            found.append((tick, None if name == NO_CHORD else parse_chord(name)))
+    return found
+
+
 def key_name(fifths: int, minor: bool) -> str | None:
     """The key with so many sharps, or by a negative number flats; None for more than seven."""
     return (MINOR if minor else MAJOR)[fifths + 7] if -7 <= fifths <= 7 else None
@@ -163,7 +175,7 @@ def _events(
     events.append((0, _PROGRAM, program))
     for start, duration, pitch, velocity in _struck(part.notes):
         if shared and part.program != DRUMS:
-            events.append((start, _ON, program))
+            events.append((start, _ON, program.copy()))
         sound = {"channel": channel, "note": pitch}
         events.append((start, _ON, mido.Message("note_on", velocity=velocity, **sound)))
         events.append((start + duration, _OFF, mido.Message("note_off", velocity=0, **sound)))
@@ -204,6 +216,7 @@ def _track(events: list[tuple[int, int, mido.Message | mido.MetaMessage]]) -> mi
     track = mido.MidiTrack()
     last = 0
     for tick, _, message in sorted(events, key=lambda event: event[:2]):
-        track.append(message.copy(time=tick - last))
+        message.time = tick - last
+        track.append(message)
         last = tick
     return track
