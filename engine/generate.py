@@ -63,7 +63,8 @@ class Draft:
     number: int
     writer: Writer
     sampler: Sampler
-    freedom: Freedom
+    freedom: Freedom | None
+    """Where all went round before, the take must not."""
     notes: list[Note] = field(default_factory=list)
     rating: float = 0.0
     """How well it leads to what follows: nats a token."""
@@ -89,6 +90,7 @@ class Making:
         """
         plan = plan_of(wish)
         count = wish.variations * wish.candidates
+        goes_round = memory is not None and memory.goes_round
         self._vocabulary = vocabulary
         self._wish = wish
         self._live = [
@@ -96,7 +98,7 @@ class Making:
                 number,
                 Writer(vocabulary, plan),
                 self._sampler(wish, number),
-                Freedom(wish.seed, number),
+                Freedom(wish.seed, number) if goes_round else None,
             )
             for number in range(count)
         ]
@@ -153,7 +155,8 @@ class Making:
                 continue
             if writer.bar != bar:
                 draft.sampler.enter_bar(writer.bar)
-                draft.freedom.enter_bar()
+                if draft.freedom is not None:
+                    draft.freedom.enter_bar()
             tokens.append(token)
             going.append(row)
         self.tokens += len(self._live)
@@ -173,7 +176,8 @@ class Making:
         """Logits of what comes next in each live draft ``[B, V]``."""
         if self._recollection is None:
             return self._logits
-        shares = [self._wish.recall * draft.freedom.share for draft in self._live]
+        recall = self._wish.recall
+        shares = [recall * (d.freedom.share if d.freedom else 1.0) for d in self._live]
         return self._recollection.expect(self._logits, shares)
 
     # Infill: several candidates for each variation, and the one that leads best to what follows

@@ -1,6 +1,6 @@
-"""How freely a take goes on from bar to bar: mostly as the song did, and now and then otherwise.
+"""How freely a take goes on from bar to bar where a song goes round and round.
 
-What repeats without a change is expected to repeat, whatever the seed, and a player who does only
+What repeated without a change is expected to repeat, whatever the seed, and a player who does only
 that is a loop. So one bar of each four, another one in each take, leaves part of the say to the
 network alone; later variations have more such bars, so that there is something to choose from.
 """

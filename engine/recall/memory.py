@@ -45,6 +45,9 @@ ALL = np.ones(KIND_COUNT, dtype=np.float32)
 KNOWN = np.array([kind in (PROGRAM, PITCH, VELOCITY) for kind in range(KIND_COUNT)], np.float32)
 """Or only inside of notes."""
 
+LAST_BARS = 4
+"""Bars that tell whether a song goes round."""
+
 LOAD = 2
 """Slots of the table for each context at least."""
 
@@ -99,6 +102,8 @@ class Mark:
     running: int
     length: int
     state: Numbers
+    content: int
+    """Hash of the bar's own tokens."""
 
 
 class Memory:
@@ -137,7 +142,14 @@ class Memory:
         self._make_room(self._past.length + fresh)
         for running, tokens in bars[same:]:
             self._past.add(tokens)
-            self._marks.append(Mark(running, self._past.length, self._past.state.copy()))
+            state, content = self._past.state.copy(), hash(tuple(tokens))
+            self._marks.append(Mark(running, self._past.length, state, content))
+
+    @property
+    def goes_round(self) -> bool:
+        """Whether each of the last bars is one that was played before, note for note."""
+        earlier = {mark.content for mark in self._marks[:-LAST_BARS]}
+        return len(earlier) > 0 and all(m.content in earlier for m in self._marks[-LAST_BARS:])
 
     def _shorten(self, bars: int) -> None:
         if bars == len(self._marks):

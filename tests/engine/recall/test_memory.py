@@ -107,6 +107,16 @@ class TestFollow:
         assert added == [2]
 
 
+def test_going_round_is_noticed() -> None:
+    a, b, c = [VOCABULARY.bar, 60], [VOCABULARY.bar, 61], [VOCABULARY.bar, 62]
+    assert not remembering([]).goes_round
+    assert not remembering([a] * 4).goes_round
+    assert remembering([a] * 5).goes_round
+    assert remembering([a, b, a, b, a, b]).goes_round
+    assert not remembering([a, b, a, b, a, c]).goes_round
+    assert remembering([a, b, a, c, a, b, c, a]).goes_round
+
+
 class TestExpect:
     @settings(max_examples=40, deadline=None)
     @given(passages, st.integers(0, 2**32 - 1))
