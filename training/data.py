@@ -85,7 +85,8 @@ class Vocabulary:
         self.by_track = "Track_Start" in base
         if self.by_track:
             self.is_entry = np.array([name.startswith("Track_Start") for name in names])
-        pitches = {int(name[6:]): token for name, token in base.items() if name[:6] == "Pitch_"}
+        tokens = np.flatnonzero(self.kind == "Pitch").tolist()
+        pitches = {int(names[token].removeprefix("Pitch_")): token for token in tokens}
         self._shift = {by: self._shift_table(pitches, by) for by in TRANSPOSITIONS}
 
     def _shift_table(self, pitches: dict[int, int], by: int) -> Tokens:
@@ -94,7 +95,7 @@ class Vocabulary:
             target = pitch + by
             if target not in pitches:  # past the end of the range: the same note an octave inside
                 target += 12 if by < 0 else -12
-            table[token] = pitches[target]
+            table[token] = pitches.get(target, token)
         return table
 
     def split(self, tokens: Tokens) -> Tokens:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,9 +106,7 @@ def _cuts(base: dict[str, int]) -> NDArray[np.int64]:
 def _words(tokens: Tokens, cuts: NDArray[np.int64], letters: NDArray[np.str_]) -> Iterator[str]:
     """The characters of each bar as a word."""
     text = "".join(letters[tokens])
-    begins = np.flatnonzero(np.isin(tokens, cuts))
-    ends = [*begins[1:].tolist(), len(text)]
-    if len(begins) and begins[0]:
-        yield text[: begins[0]]
-    for begin, end in zip(begins, ends, strict=True):
-        yield text[begin:end]
+    begins = np.flatnonzero(np.isin(tokens, cuts)).tolist()
+    for begin, end in pairwise((0, *begins, len(text))):
+        if begin < end:
+            yield text[begin:end]
