@@ -46,7 +46,7 @@ class Measures:
     chord_tones: float | None
     """Share of pitched notes in the triad that covers most of their bar: how clear harmony is."""
 
-    pitch_classes: float | None
+    context_pitch_classes: float | None
     """Overlap of the two histograms of pitch classes, 0 to 1."""
 
     groove: float
@@ -56,7 +56,7 @@ class Measures:
     programs: float
     """Share of notes in programs of the context."""
 
-    density: float
+    context_density: float
     """Notes a bar, as a multiple of the context's."""
 
     empty: float
@@ -85,10 +85,10 @@ def measure(context: Bars, take: Bars) -> Measures:
     return Measures(
         in_key=_share(_pitched(notes), lambda n: n.pitch % 12 in scale) if scale else None,
         chord_tones=chord_tones(take, [clearest_triad(bar) for bar in take]),
-        pitch_classes=overlap(_pitch_classes(notes), _pitch_classes(before)),
+        context_pitch_classes=overlap(_pitch_classes(notes), _pitch_classes(before)),
         groove=fmean(_groove(a, b) for a, b in product(take, context)),
         programs=_share(notes, lambda n: n.program in programs) or 0.0,
-        density=density(take) / density(context),
+        context_density=density(take) / density(context),
         empty=sum(not bar for bar in take) / len(take),
         verbatim=sum(bar in known for bar in pictures) / len(take),
         still=sum(a == b for a, b in pairwise(pictures)) / max(1, len(take) - 1),
@@ -145,7 +145,11 @@ def is_degenerate(measures: Measures) -> bool:
     The bounds are far from what real music does (the report counts that, too): half of the bars
     empty, four times or a tenth of the context's notes, or 32 notes on one pitch.
     """
-    return measures.empty > 0.5 or not 0.1 <= measures.density <= 4 or measures.longest_run > 32
+    return (
+        measures.empty > 0.5
+        or not 0.1 <= measures.context_density <= 4
+        or measures.longest_run > 32
+    )
 
 
 def picture(bar: Iterable[Note]) -> Picture:

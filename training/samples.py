@@ -54,7 +54,7 @@ class SampleConfig:
     pieces: int = 8
     """Of each collection, at most."""
     context_bars: int = 16
-    """Bars before the cut that takes are measured against; the model hears as many as it does live."""
+    """Bars before the cut that takes are measured against. The model hears what it would live."""
     bars: int = 8
     seed: int = 0
 

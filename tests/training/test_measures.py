@@ -39,8 +39,8 @@ C_MAJOR = [bar(60, 62, 64, 65), bar(67, 69, 71, 72)]
 
 def test_a_copy_of_the_context_fits_it_perfectly():
     result = measure(C_MAJOR, C_MAJOR)
-    assert (result.in_key, result.programs, result.density, result.verbatim) == (1, 1, 1, 1)
-    assert result.pitch_classes == pytest.approx(1)
+    assert (result.in_key, result.programs, result.context_density, result.verbatim) == (1, 1, 1, 1)
+    assert result.context_pitch_classes == pytest.approx(1)
     assert result.groove == 1
     assert (result.still, result.empty, result.self_similarity) == (0, 0, 0)
 
@@ -54,7 +54,7 @@ def test_drums_have_no_key_and_no_runs():
     result = measure(C_MAJOR, [bar(36, 36, 36, program=DRUMS)])
     assert result.in_key is None
     assert result.chord_tones is None
-    assert result.pitch_classes == 0
+    assert result.context_pitch_classes == 0
     assert result.longest_run == 0
     assert result.programs == 0
 
@@ -64,12 +64,12 @@ def test_a_stuck_take_is_seen():
     assert result.still == 1
     assert result.self_similarity == 1
     assert result.longest_run == 6
-    assert result.density == 0.5
+    assert result.context_density == 0.5
 
 
 def test_an_empty_take_is_measured_too():
     result = measure(C_MAJOR, [[], []])
-    assert (result.density, result.empty, result.groove) == (0, 1, 0)
+    assert (result.context_density, result.empty, result.groove) == (0, 1, 0)
     assert result.in_key is None
     assert is_degenerate(result)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -116,23 +116,28 @@ def study(config: StudyConfig, progress: Callable[[float], None] = lambda part: 
     Raises ``bad-file`` where the data were made for another vocabulary or hold no piece back.
     """
     data = TokenSet(config.data)
-    predictors = _predictors(config, data)
-    lines = _training_lines(data) if config.samples.pieces else TrainingLines(())
-    chosen = {name: pieces for name in data.weights if (pieces := data.select("heldout", name))}
-    chosen = {name: pieces[: config.pieces] for name, pieces in chosen.items()}
+    chosen = {
+        name: pieces[: config.pieces]
+        for name in data.weights
+        if (pieces := data.select("heldout", name))
+    }
     if not chosen:
         raise SidemanError(Code.BAD_FILE, f"{config.data} holds no piece back to evaluate with")
+    vocabulary = Vocabulary.load(config.data)
+    predictors = _predictors(config, data, vocabulary)
+    known = _training_lines(data, vocabulary) if config.samples.pieces else TrainingLines(())
     total = sum(piece.length for pieces in chosen.values() for piece in pieces)
     parts, done = [], 0
     for name, pieces in chosen.items():
-        scores = {predictor: Score() for predictor in predictors}
+        scores = dict.fromkeys(predictors, Score())
         for piece in pieces:
             for key, predictor in predictors.items():
                 scores[key] += score_with(predictor, data, [piece], config.limit)
             done += piece.length
             progress(done / total)
         made = list(samples(config.model, data, name, config.samples))
-        parts.append(Part(name, len(pieces), scores, made, [_judge(s, lines, data) for s in made]))
+        judged = [_judge(sample, known, vocabulary) for sample in made]
+        parts.append(Part(name, len(pieces), scores, made, judged))
     return Study(read_info(config.model).name, config, parts)
 
 
@@ -146,8 +151,10 @@ def ngram_predictors(data: TokenSet) -> dict[str, Predictor]:
     return {**ngrams, HISTORY: WithHistory(ngrams["5-gram"], size)}
 
 
-def _predictors(config: StudyConfig, data: TokenSet) -> dict[str, Predictor]:
-    if Vocabulary.load(config.model).tokens != Vocabulary.load(config.data).tokens:
+def _predictors(
+    config: StudyConfig, data: TokenSet, vocabulary: Vocabulary
+) -> dict[str, Predictor]:
+    if Vocabulary.load(config.model).tokens != vocabulary.tokens:
         raise SidemanError(
             Code.BAD_FILE,
             f"{config.data} was made for another vocabulary than {config.model}'s:"
@@ -157,8 +164,7 @@ def _predictors(config: StudyConfig, data: TokenSet) -> dict[str, Predictor]:
     return players | ngram_predictors(data)
 
 
-def _training_lines(data: TokenSet) -> TrainingLines:
-    vocabulary = Vocabulary.load(data.folder)
+def _training_lines(data: TokenSet, vocabulary: Vocabulary) -> TrainingLines:
     return TrainingLines(
         line
         for piece in data.select("train")
@@ -166,35 +172,30 @@ def _training_lines(data: TokenSet) -> TrainingLines:
     )
 
 
-def _judge(sample: Sample, lines: TrainingLines, data: TokenSet) -> dict[str, Judged]:
-    vocabulary, real = Vocabulary.load(data.folder), sample.takes["real"]
+def _judge(sample: Sample, known: TrainingLines, vocabulary: Vocabulary) -> dict[str, Judged]:
+    real = sample.takes["real"]
     return {
         name: Judged(
             measure(sample.context, take),
             compare(real, take),
-            lines.longest_run(lines_of_bars(vocabulary, sample.meters, take)),
+            known.longest_run(lines_of_bars(vocabulary, sample.meters, take)),
         )
         for name, take in sample.takes.items()
     }
 
 
 def _means(judged: Iterable[Judged]) -> dict[str, float]:
-    """The overlaps and `density` compare with the real bars; ``…_context`` with the context."""
-    entries = list(judged)
-    rows: list[Mapping[str, Any]] = [
-        {
-            **{f"{k}_context" if k in shared else k: v for k, v in asdict(e.measures).items()},
-            **asdict(e.likeness),
-            "copied": e.copied,
-            "density_near": DENSITY[0] <= e.likeness.density <= DENSITY[1],
-            "degenerate": is_degenerate(e.measures),
+    """The mean of every measure over some takes, where there was something to measure."""
+    columns: dict[str, list[float]] = {}
+    for entry in judged:
+        row = {
+            **asdict(entry.likeness),
+            **asdict(entry.measures),
+            "copied": entry.copied,
+            "density_near": DENSITY[0] <= entry.likeness.density <= DENSITY[1],
+            "degenerate": is_degenerate(entry.measures),
         }
-        for shared in [set(asdict(entries[0].likeness))]
-        for e in entries
-    ]
-    means = {}
-    for name in rows[0]:
-        values = [float(row[name]) for row in rows if row[name] is not None]
-        if values:
-            means[name] = round(fmean(values), 3)
-    return means
+        for name, value in row.items():
+            if value is not None:
+                columns.setdefault(name, []).append(float(value))
+    return {name: round(fmean(values), 3) for name, values in columns.items()}

@@ -40,7 +40,7 @@ ROWS = {
         "chord tones",
         "Pitched notes in the major or minor triad that covers most of their own bar.",
     ),
-    "pitch_classes_context": (
+    "context_pitch_classes": (
         "pitch classes of the context",
         "Overlap with the context's pitch classes.",
     ),
