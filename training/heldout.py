@@ -29,11 +29,12 @@ class Heldout:
 def look(
     model: Rwkv7, data: TokenSet, config: TrainConfig, precision: AbstractContextManager[None]
 ) -> Heldout:
-    """Score the beginning of some held-out pieces of each collection."""
+    """Score the beginnings of some held-out pieces of each collection."""
     heard, bits = Score(), {}
     with precision:
         for name, weight in data.weights.items():
-            pieces = data.select("heldout", name)[: config.heldout_pieces]
+            pieces = data.select("heldout", name)
+            pieces = pieces[:: math.ceil(len(pieces) / config.heldout_pieces) or 1]  # from all over
             if pieces:
                 found = score(model, data, pieces, config.heldout_tokens)
                 bits[name] = found.bits_per_token
