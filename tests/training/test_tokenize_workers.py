@@ -81,7 +81,7 @@ def test_a_file_that_brings_a_worker_down_is_left_out_and_no_other(songs, tmp_pa
 
 def test_without_ray_there_is_one_clear_error(songs, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(SidemanError, match="pip install ray") as caught:
+    with pytest.raises(SidemanError, match=r"sideman\[ray\]") as caught:
         make_in(tmp_path / "out", songs, ray="local")
     assert caught.value.code is Code.BAD_ARGUMENTS
 

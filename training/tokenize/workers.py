@@ -141,7 +141,7 @@ def _on_ray(tasks: Iterable[Task], settings: Settings, address: str) -> Iterator
     except ModuleNotFoundError:
         raise SidemanError(
             Code.BAD_ARGUMENTS,
-            "--ray needs Ray: pip install ray, or leave --ray out and say --jobs N",
+            "--ray needs the extra 'ray': pip install 'sideman[ray]', or say --jobs N instead",
         ) from None
     try:
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
