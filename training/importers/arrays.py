@@ -12,17 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import Code, SidemanError
+from training.importers.zips import DAMAGED
 
 MAX_BYTES = 1 << 30
 """The most that a file may hold when unpacked: a chunk of the 423-token data set is 0.8 GB."""
 
 MAX_MEMBERS = 256
 MAX_INFO = 1 << 20
-
-_UNSOUND = (
-    zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError, MemoryError,
-)  # fmt: skip
-"""What numpy and the zip library raise for damaged files."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -40,7 +36,7 @@ def read_arrays(path: Path, only: tuple[str, ...] = ()) -> dict[str, NDArray[Any
         with np.load(path, allow_pickle=False) as loaded:
             names = [name for name in loaded.files if not only or name in only]
             return {name: loaded[name] for name in names if not name.endswith(".json")}
-    except _UNSOUND as error:
+    except DAMAGED as error:
         line = str(error).partition("\n")[0][:120]
         raise SidemanError(Code.BAD_FILE, f"is no sound npz: {line}") from error
     except OSError as error:
@@ -52,7 +48,7 @@ def read_info(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive, archive.open("info.json") as file:
             info = json.loads(file.read(MAX_INFO))
-    except (KeyError, ValueError, RecursionError, OSError, zipfile.BadZipFile) as error:
+    except (KeyError, OSError, *DAMAGED) as error:
         raise SidemanError(Code.BAD_FILE, f"its info.json cannot be read: {error}") from error
     if not isinstance(info, dict):
         raise SidemanError(Code.BAD_FILE, "its info.json is no object")

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from engine.errors import Code, SidemanError
 from training.importers.song import Song
+from training.importers.zips import DAMAGED
 
 HEAD = 4096
 """Bytes at a file's beginning that tell what it is."""
@@ -107,7 +108,7 @@ def recognise(path: Path) -> Format:
                 members = frozenset(archive.namelist())
     except OSError as error:
         raise SidemanError(Code.BAD_FILE, f"cannot be read: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+    except DAMAGED as error:
         raise SidemanError(Code.BAD_FILE, f"is a damaged zip: {error}") from error
     for each in FORMATS:
         if each.fits(head, members):

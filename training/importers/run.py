@@ -108,6 +108,8 @@ def _attempt(source: Path, place: Path, options: ModelOptions) -> tuple[str, lis
         return _named(source, error).text.removeprefix(f"{source.name}: ")
     except MemoryError:
         return "needs more memory than there is"
+    except Exception as error:  # one file of a thousand must not end the run
+        return f"cannot be read, and should have been refused: {type(error).__name__}"
 
 
 def _write_songs(kind: Format, source: Path, place: Path) -> list[Path]:

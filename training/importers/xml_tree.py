@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from engine.errors import Code, SidemanError
+from training.importers.zips import DAMAGED
 
 MAX_BYTES = 64 << 20
 MAX_ELEMENTS = 3_000_000
@@ -31,10 +32,8 @@ def read_xml(path: Path) -> Element:
                 return _parse(file.read(MAX_BYTES + 1))
         with zipfile.ZipFile(path) as archive:
             return _parse(_member(archive, _score_name(archive)))
-    except zipfile.BadZipFile as error:
+    except DAMAGED as error:
         raise SidemanError(Code.BAD_FILE, f"is a damaged zip: {error}") from error
-    except (RuntimeError, NotImplementedError) as error:  # encrypted, or an odd compression
-        raise SidemanError(Code.BAD_FILE, f"is a zip that cannot be opened: {error}") from error
     except OSError as error:
         raise SidemanError(Code.BAD_FILE, f"cannot be read: {error.strerror or error}") from error
 

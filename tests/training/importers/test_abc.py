@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import symusic
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -138,6 +139,26 @@ def test_a_tune_book(tmp_path: Path) -> None:
     songs = dict(read_abc(path))
     assert list(songs) == ["-0001", "-0003"]
     assert songs["-0001"].title == "Ä"
+
+
+REEL = """X:1
+T:Speed the Plough
+M:4/4
+L:1/8
+Q:1/4=120
+K:G
+|:GABc dedB|dedB dedB|c2ec B2dB|c2A2 A2BA|GABc dedB|d>ed<B (3ded B2|c2ec B2dB|A2F2 G4:|
+|:g2gf gdBd|^g2f2 =g2d2-|d2ec B2dB|1 c2A2 A2df:|2 A2F2 G4|]
+"""
+
+
+def test_it_is_what_the_usual_program_plays(tmp_path: Path) -> None:
+    (tmp_path / "reel.abc").write_text(REEL)
+    theirs = symusic.Score.from_file(tmp_path / "reel.abc", fmt="abc").to("quarter")
+    ours = perform(read_tune(REEL)).parts[0].notes
+    assert sorted((round(n.start / BEAT, 1), n.pitch) for n in ours) == sorted(
+        (round(float(note.time), 1), note.pitch) for track in theirs.tracks for note in track.notes
+    )
 
 
 def test_endless_rests_are_refused() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import SidemanError
@@ -73,6 +73,7 @@ def test_what_is_held_is_one_note_except_on_drums() -> None:
     assert song.parts[2].notes == [Note(0, 2 * STEP, 24, 100)]
 
 
+@settings(max_examples=30)
 @given(st.lists(STEPS.filter(any), max_size=4))
 def test_a_data_set_reads_back(
     tmp_path_factory: pytest.TempPathFactory, pieces: list[list[frozenset[int]]]

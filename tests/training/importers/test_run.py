@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import symusic
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from bridge.commands.train import app
@@ -169,3 +172,37 @@ def test_the_command(zoo: Path, tmp_path: Path) -> None:
 
     ran = CliRunner().invoke(app, ["import", str(zoo / "a.txt"), "-o", str(tmp_path / "x.mid")])
     assert (ran.exit_code, ran.stdout.strip()) == (0, str(tmp_path / "x.mid"))
+
+
+@pytest.fixture(scope="module")
+def sound_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("sound")
+    (folder / "a.abc").write_text(ABC)
+    (folder / "b.xml").write_text(XML)
+    with zipfile.ZipFile(folder / "b.mxl", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("b.xml", XML)
+    write_lpd(folder / "c.npz", [roll(96, (0, 24, 60, 90))])
+    return sorted(folder.iterdir())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 3), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=3)))
+)
+def test_damaged_files_are_read_or_refused(
+    sound_files: list[Path],
+    tmp_path_factory: pytest.TempPathFactory,
+    which: int,
+    damage: list[tuple[float, bytes]],
+) -> None:
+    data = bytearray(sound_files[which].read_bytes())
+    for place, junk in damage:
+        at = int(place * len(data))
+        data[at : at + len(junk)] = junk
+    path = tmp_path_factory.getbasetemp() / "damaged"
+    path.write_bytes(data)
+    try:
+        import_path(path, path.with_suffix(".mid"))
+    except SidemanError as error:
+        assert error.code is Code.BAD_FILE
+        assert "\n" not in error.text
