@@ -27,8 +27,7 @@ from training.importers.abc_fields import (
     read_tempo,
     usual_length,
 )  # fmt: skip
-from training.importers.musicxml_part import DYNAMICS
-from training.importers.sheet import Measure, Note, Sheet, perform, spread_endings
+from training.importers.sheet import DYNAMICS, Measure, Note, Sheet, perform, spread_endings
 from training.importers.song import NO_CHORD, Song, clean_text
 
 MAX_BYTES = 32 << 20
@@ -133,7 +132,7 @@ class _Tune:
         self._meter: Meter | None = None
         self._unit: Fraction | None = None
         self._key = Key()
-        self._tempo: str | None = None
+        self._tempo = ""
         self._body = False
         self._voices: dict[str, _Voice] = {}
         self._voice: _Voice | None = None
@@ -238,18 +237,15 @@ class _Tune:
         if not self._body:
             self._body = True
             self._key = key or Key()
+            unit = self._unit or usual_length(self._meter)
+            if _shift(text):
+                self._at()
             for voice in self._voices.values():
-                voice.key = self._key
-                voice.unit = self._unit or usual_length(self._meter)
-            if self._tempo:
-                unit = self._unit or usual_length(self._meter)
-                if tempo := read_tempo(self._tempo, unit):
-                    self._sheet.measures[0].tempos.append((Fraction(0), tempo))
-            self._sheet.measures[0].key = self._key.name
-            for voice in self._voices.values():
+                voice.key, voice.unit = self._key, unit
                 voice.shift += _shift(text)
-            if not self._voices and _shift(text):
-                self._enter("1").shift = _shift(text)
+            if tempo := read_tempo(self._tempo, unit):
+                self._sheet.measures[0].tempos.append((Fraction(0), tempo))
+            self._sheet.measures[0].key = self._key.name
         elif key:
             voice = self._at()
             voice.key = key
@@ -259,15 +255,12 @@ class _Tune:
         words = text.split(None, 1)
         if not words:
             return
-        first = not self._body and not self._voices
         voice = self._enter(words[0])
         rest = words[1] if len(words) > 1 else ""
         if named := re.search(r'\b(?:name|nm)=(?:"([^"]*)"|(\S+))', rest):
             _, program = self._sheet.parts[voice.part]
             self._sheet.parts[voice.part] = (clean_text(named[1] or named[2]), program)
         voice.shift += _shift(rest)
-        if first:
-            voice.unit = self._unit or usual_length(self._meter)
 
     def _music(self, line: str) -> None:
         for symbol in _SYMBOL.finditer(line):

@@ -48,10 +48,8 @@ def read_key(text: str) -> Key | None:
     raised: dict[str, int] = {}
     name = None
     if mode != "exp":
-        fifths = SHARPS.index(match["tonic"]) - 1 + 7 * " #".find(match["accidental"] or " ")
-        if match["accidental"] == "b":
-            fifths = SHARPS.index(match["tonic"]) - 1 - 7
-        fifths += MODES[mode]
+        sign = {"": 0, "#": 7, "b": -7}[match["accidental"]]
+        fifths = SHARPS.index(match["tonic"]) - SHARPS.index("C") + sign + MODES[mode]
         name = key_name(fifths, MODES[mode] == MODES["min"])
         changed = SHARPS[:fifths] if fifths > 0 else SHARPS[fifths:] if fifths < 0 else ""
         raised = dict.fromkeys(changed, 1 if fifths > 0 else -1)

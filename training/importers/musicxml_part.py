@@ -13,18 +13,12 @@ from engine.chords import NATURALS
 from engine.errors import Code, SidemanError
 from engine.music import DRUM_CHANNEL, DRUMS, Meter
 from training.importers.harmony import read_harmony
-from training.importers.sheet import Measure, Note, Sheet
+from training.importers.sheet import DYNAMICS, Measure, Note, Sheet
 from training.importers.song import MAX_NOTES, clean_text, key_name
 
 MAX_MEASURES = 10_000
 MAX_TIMES = 8
 """The most often that a repeat is believed to be played."""
-
-DYNAMICS = {
-    "pppp": 20, "ppp": 28, "pp": 38, "p": 50, "mp": 64, "mf": 80, "f": 96, "ff": 112,
-    "fff": 120, "ffff": 127, "fp": 96, "sf": 112, "sfz": 112, "fz": 112, "rf": 104, "rfz": 104,
-}  # fmt: skip
-"""Velocities of the letters; mezzo forte is where a score says nothing."""
 
 DYNAMICS_UNIT = 90
 """``dynamics="100"`` is this velocity: a percentage of MIDI's forte, by the standard."""

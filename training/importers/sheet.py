@@ -20,6 +20,12 @@ from training.importers import song
 MAX_PLAYED = 20_000
 """Measures that a score may have when its repeats are unfolded."""
 
+DYNAMICS = {
+    "pppp": 20, "ppp": 28, "pp": 38, "p": 50, "mp": 64, "mf": 80, "f": 96, "ff": 112,
+    "fff": 120, "ffff": 127, "fp": 96, "sf": 112, "sfz": 112, "fz": 112, "rf": 104, "rfz": 104,
+}  # fmt: skip
+"""Velocities of the letters; mezzo forte is where a score says nothing."""
+
 Value = TypeVar("Value")
 Timed = list[tuple[Fraction, Value]]
 
