@@ -139,17 +139,17 @@ def compare(real: Bars, take: Bars) -> Likeness:
     )
 
 
-def is_degenerate(measures: Measures) -> bool:
+def is_degenerate(context: Bars, take: Bars) -> bool:
     """Whether a take has broken down: silence, a flood, or one note for ever.
 
-    The bounds are far from what real music does (the report counts that, too): half of the bars
-    empty, four times or a tenth of the context's notes, or 32 notes on one pitch.
+    The bounds are far from what real music does (the report counts that, too): more than half of
+    the bars empty, four times or a tenth of the context's notes, or more than 32 notes in a row on
+    one pitch and twice as many as ever in the context.
     """
-    return (
-        measures.empty > 0.5
-        or not 0.1 <= measures.context_density <= 4
-        or measures.longest_run > 32
-    )
+    share = density(take) / density(context)
+    run, known = _longest_run(_notes(take)), _longest_run(_notes(context))
+    empty = sum(not bar for bar in take) / len(take)
+    return empty > 0.5 or not 0.1 <= share <= 4 or run > max(32, 2 * known)
 
 
 def picture(bar: Iterable[Note]) -> Picture:

@@ -71,7 +71,7 @@ def test_an_empty_take_is_measured_too():
     result = measure(C_MAJOR, [[], []])
     assert (result.context_density, result.empty, result.groove) == (0, 1, 0)
     assert result.in_key is None
-    assert is_degenerate(result)
+    assert is_degenerate(C_MAJOR, [[], []])
 
 
 def test_empty_bars_are_counted():
@@ -199,7 +199,12 @@ def test_an_empty_take_is_like_nothing():
 )
 def test_silence_floods_and_one_note_for_ever_are_breakdowns(take, broken):
     context = [bar(60, 62, 64, 65), bar(67, 69, 71, 72, 60, 62)]
-    assert is_degenerate(measure(context, take)) is broken
+    assert is_degenerate(context, take) is broken
+
+
+def test_who_goes_on_with_an_ostinato_has_not_broken_down():
+    ostinato = [bar(*[36] * 16)] * 4
+    assert not is_degenerate(ostinato, ostinato)
 
 
 # The two that the others are made of

@@ -52,6 +52,8 @@ class Judged:
     likeness: Likeness
     copied: int
     """Notes of the longest run in one instrument that the training set has as well, in any key."""
+    degenerate: bool
+    """Whether it has broken down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,7 @@ def _judge(sample: Sample, known: TrainingLines, vocabulary: Vocabulary) -> dict
             measure(sample.context, take),
             compare(real, take),
             known.longest_run(lines_of_bars(vocabulary, sample.meters, take)),
+            is_degenerate(sample.context, take),
         )
         for name, take in sample.takes.items()
     }
@@ -193,7 +196,7 @@ def _means(judged: Iterable[Judged]) -> dict[str, float]:
             **asdict(entry.measures),
             "copied": entry.copied,
             "density_near": DENSITY[0] <= entry.likeness.density <= DENSITY[1],
-            "degenerate": is_degenerate(entry.measures),
+            "degenerate": entry.degenerate,
         }
         for name, value in row.items():
             if value is not None:

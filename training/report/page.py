@@ -63,7 +63,8 @@ ROWS = {
     "degenerate": (
         "broken down",
         "Takes with more than half of their bars empty, more than 4 times or less than a tenth of"
-        " the context's notes, or more than 32 notes in a row on one pitch.",
+        " the context's notes, or more than 32 notes in a row on one pitch and twice as many as"
+        " ever in the context.",
     ),
 }
 """The measures: a name and an explanation of each. All are means over the samples."""
