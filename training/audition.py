@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import symusic
@@ -113,13 +114,13 @@ def _player(model: Rwkv7) -> RwkvModel:
 
 def _write(path: Path, meters: Sequence[Meter], notes: Sequence[Note]) -> None:
     """A MIDI file of these bars."""
-    score = symusic.Score(TICKS_PER_BEAT)
+    score: Any = symusic.Score(TICKS_PER_BEAT)
     starts = [0, *accumulate(meter.ticks for meter in meters)]
     for bar, meter in enumerate(meters):
         if bar == 0 or meter != meters[bar - 1]:
             score.time_signatures.append(symusic.TimeSignature(starts[bar], meter.num, meter.den))
     for program in sorted({note.program for note in notes}):
-        track = symusic.Track("", max(0, program), program == DRUMS)
+        track: Any = symusic.Track("", max(0, program), program == DRUMS)
         track.notes.extend(
             symusic.Note(starts[n.bar] + n.tick, n.duration, n.pitch, n.velocity)
             for n in notes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -89,7 +90,7 @@ def export_model(model: Rwkv7, data: TokenSet, folder: Path, metrics: Mapping[st
         kind="midi",
         architecture=ARCHITECTURE,
         sizes=model.sizes.to_json(),
-        tokenizer=Tokenizer("miditok", "REMI", "tokenizer.json"),
+        tokenizer=Tokenizer("miditok", _algorithm(data), "tokenizer.json"),
         weights=WEIGHTS,
         meters=tuple(common_meters(data)),
         licence=data.recipe["licence"],
@@ -133,6 +134,12 @@ def export_adapter(
         weights = write_weights(part, WEIGHTS, {name: x.numpy() for name, x in learned.items()})
         write_description(part / ADAPTER_JSON, msgspec.structs.replace(info, weights=weights))
     return folder
+
+
+def _algorithm(data: TokenSet) -> str:
+    """How miditok made the tokens: what is not REMI, the live engine refuses by this name."""
+    text = (data.folder / "tokenizer.json").read_text(encoding="utf-8")
+    return str(json.loads(text).get("tokenization", "REMI"))
 
 
 def _learned_from(data: TokenSet) -> tuple[TrainingData, ...]:

@@ -23,7 +23,9 @@ def available(device: torch.device) -> bool:
 
 def use(model: Rwkv7) -> None:
     """Let ``model`` compute its recurrence by flash-linear-attention. Imports it, and triton."""
-    from fla.ops.generalized_delta_rule import chunk_dplr_delta_rule
+    from fla.ops.generalized_delta_rule import (  # type: ignore[import-not-found,unused-ignore]
+        chunk_dplr_delta_rule,
+    )
 
     def recurrence(
         r: Tensor, w: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, state: Tensor

@@ -43,7 +43,8 @@ class Group:
             return
         flat = torch.cat([part.flatten() for part in parts])
         distributed.all_reduce(flat)
-        for part, total in zip(parts, flat.split([p.numel() for p in parts]), strict=True):
+        totals = torch.split(flat, [part.numel() for part in parts])
+        for part, total in zip(parts, totals, strict=True):
             part.copy_(total.view_as(part))
 
     def agree(self, *values: float) -> tuple[float, ...]:

@@ -67,14 +67,14 @@ class Record:
     def line(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
         """Log values of one moment."""
         for name, value in values.items():
-            self._board.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+            self._board.add_scalar(name, value, step)
         line = {"step": step, "seconds": round(seconds, 1), **values}
         with self._log.open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
 
     def close(self) -> None:
         """Write what is left."""
-        self._board.close()  # type: ignore[no-untyped-call]
+        self._board.close()
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:

@@ -20,38 +20,40 @@ class Bar:
         self._what = what
         self._quiet = quiet
         self._rich: Any = None
+        self._plain = Progress(f"training {what}")
 
     def __enter__(self) -> Bar:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as RichProgress
-
-            self._rich = RichProgress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.percentage:>3.0f}%  step {task.fields[step]}"),
-                TextColumn("loss {task.fields[loss]}  held out {task.fields[heldout]}"),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-            )
-            self._rich.start()
-            self._task = self._rich.add_task(self._what, total=1.0, step=0, loss="", heldout="")
-        else:
-            self._plain = Progress(f"training {self._what}")
         return self
 
     def __call__(self, trainer: Trainer) -> None:
-        """One more step is done."""
+        """One more step is done. Of several processes, only the first one shows it."""
         if not trainer.group.leads:
             return
-        if self._rich is not None:
+        if sys.stderr.isatty():
+            if self._rich is None:
+                self._begin()
             self._rich.update(
                 self._task, completed=trainer.progress, step=trainer.step,
                 loss=_figure(trainer.loss), heldout=_figure(trainer.heldout),
             )  # fmt: skip
         elif not self._quiet:
             self._plain(trainer.progress)
+
+    def _begin(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        self._rich = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%  step {task.fields[step]}"),
+            TextColumn("loss {task.fields[loss]}  held out {task.fields[heldout]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._rich.start()
+        self._task = self._rich.add_task(self._what, total=1.0, step=0, loss="", heldout="")
 
     def __exit__(
         self,
