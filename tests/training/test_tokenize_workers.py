@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -183,3 +184,20 @@ def test_killed_in_the_middle_it_goes_on_and_no_worker_outlives_it(songs, tmp_pa
     result = json.loads(end.stdout.splitlines()[-1])
     assert (result["pieces"], result["skipped"]) == (160, 1)
     assert content(tmp_path / "out") == content(make_in(tmp_path / "whole", songs).output)
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_workers_begin_is_one_line(songs, tmp_path):
+    command = [sys.executable, "-m", "bridge.cli", "train", "tokenize", str(songs)]
+    process = psutil.Popen(
+        [*command, "-o", str(tmp_path / "out"), "--jobs", "2"],
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+    while process.poll() is None and len(process.children()) < 2:
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the workers as well
+    assert process.communicate()[1] == "stopped: the same command goes on from here\n"
+    assert process.returncode == 130
+    assert json.loads((tmp_path / "out.run" / "run.json").read_text())["status"] == "stopped"

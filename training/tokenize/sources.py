@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from engine.errors import Code, SidemanError
 from training.recipes import Collection, Recipe
+from training.tokenize.config import Piece
 
 SUFFIXES = (".mid", ".midi", ".kar")
 
@@ -44,6 +46,14 @@ def own_recipe(midis: Path) -> Recipe:
         work=VERSIONS,
     )
     return Recipe(name or "songs", "unknown", (songs,))
+
+
+def unknown_recipe(folder: Path, pieces: Iterable[Piece]) -> dict[str, Any]:
+    """What a data set without a recipe says of its collections: nothing but their names."""
+    recipe = asdict(own_recipe(folder))
+    (collection,) = recipe["collections"]
+    names = sorted({piece.collection for piece in pieces}) or [collection["name"]]
+    return recipe | {"collections": [collection | {"name": name} for name in names]}
 
 
 def find(midis: Path, recipe: Recipe, apart: bool) -> list[Source]:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
 from itertools import islice
@@ -82,7 +83,7 @@ def _in_processes(tasks: Iterable[Task], settings: Settings, jobs: int) -> Itera
             waiting = list(islice(batches, AHEAD * jobs - len(running)))
             try:
                 while waiting:
-                    running[pool.submit(_encode, settings, waiting[-1])] = waiting[-1]
+                    running[_submit(pool, settings, waiting[-1])] = waiting[-1]
                     waiting.pop()
                 if not running:
                     return
@@ -107,7 +108,7 @@ def _one_by_one(tasks: list[Task], settings: Settings) -> Iterator[Done]:
     try:
         for task in tasks:
             try:
-                yield from pool.submit(_encode, settings, [task]).result()
+                yield from _submit(pool, settings, [task]).result()
             except BrokenProcessPool:
                 yield task[0], Unusable("cannot be read: it brings the MIDI reader down")
                 pool.shutdown()
@@ -116,13 +117,32 @@ def _one_by_one(tasks: list[Task], settings: Settings) -> Iterator[Done]:
         pool.shutdown(cancel_futures=True)
 
 
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold ctrl-C back: processes that begin meanwhile never see one, this one sees it after."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+def _submit(pool: ProcessPoolExecutor, settings: Settings, batch: list[Task]) -> Future[list[Done]]:
+    with _undisturbed():  # the pool begins its processes as it is given work
+        return pool.submit(_encode, settings, batch)
+
+
 def _pool(jobs: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
 
 
 def _begin() -> None:
-    """Make a process a worker: it leaves ctrl-C to its parent, and ends when that one does."""
+    """Make a process a worker: it leaves ctrl-C to its parent, on Windows too, and ends when that
+    one does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()
     parent = multiprocessing.parent_process()

@@ -25,7 +25,7 @@ from training.tokenize.layouts.common import (
     write_description,
 )
 from training.tokenize.merging import merges_of
-from training.tokenize.sources import own_recipe
+from training.tokenize.sources import unknown_recipe
 from training.tokenize.tokenizer import describe, make_tokenizer
 
 
@@ -82,20 +82,10 @@ def read(folder: Path) -> TokenData:
             )
             parts.append(merges.merge(tokens) if merges else tokens)
     pieces = placed(pieces, map(len, parts))
-    recipe = manifest.get("recipe") or recipe_for(folder, pieces)
+    recipe = manifest.get("recipe") or unknown_recipe(folder, pieces)
     return TokenData(
         settings, recipe, pieces, parts, manifest.get("seed", 0), manifest.get("skipped", [])
     )
-
-
-def recipe_for(folder: Path, pieces: list[Piece]) -> dict[str, Any]:
-    """What a data set without a recipe says of its collections: nothing but their names."""
-    from dataclasses import asdict
-
-    recipe = asdict(own_recipe(folder))
-    (collection,) = recipe["collections"]
-    names = sorted({piece.collection for piece in pieces}) or [collection["name"]]
-    return recipe | {"collections": [collection | {"name": name} for name in names]}
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

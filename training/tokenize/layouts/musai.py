@@ -8,6 +8,7 @@ the folder ``heldout`` below it. Where tokens are merged, merged copies are in `
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,8 @@ from training.tokenize.config import Piece
 from training.tokenize.data import Parts, TokenData, placed
 from training.tokenize.encode import Heads, Tokens, digest
 from training.tokenize.layouts.common import as_tokens, read_json, write_json
-from training.tokenize.layouts.jsonl import recipe_for
 from training.tokenize.merging import merges_of
-from training.tokenize.sources import HELD_OUT
+from training.tokenize.sources import HELD_OUT, unknown_recipe
 from training.tokenize.split import Candidate, held_out
 
 PARAMS = "token_params.cfg"
@@ -106,7 +106,7 @@ def read(folder: Path) -> TokenData:
     if not pieces:
         raise SidemanError(Code.BAD_FILE, f"{folder}: no pieces beside {PARAMS}")
     pieces = placed(pieces, [piece.length for piece in pieces])
-    recipe = manifest.get("recipe") or recipe_for(folder, pieces)
+    recipe = manifest.get("recipe") or unknown_recipe(folder, pieces)
     if not (folder / HELDOUT).is_dir() and not manifest:
         pieces = _split(pieces, tunes)
 
@@ -152,8 +152,6 @@ def _ids(entry: dict[str, Any], size: int, path: Path) -> Tokens:
 
 
 def _split(pieces: list[Piece], tunes: list[bytes]) -> list[Piece]:
-    from dataclasses import replace
-
     songs = Collection("songs", "", "", "", weight=1.0, heldout=0, share=HELD_OUT)
     candidates = [
         Candidate(piece.path, piece.sha256, tune) for piece, tune in zip(pieces, tunes, strict=True)
