@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engine.models import registry
 from engine.models.base import Model
-from engine.models.folder import read_info
+from engine.models.folder import read_info, vouched
 from engine.models.rwkv.family import RwkvFamily, read
 from engine.models.rwkv.torch_model import Rwkv7
 from engine.recall.gate import Gate
@@ -81,6 +81,6 @@ def predictors_of(folder: Path, begin: int, device: str = "cpu") -> dict[str, Pr
     alone = Network(network, begin)
     if info.recall is None:
         return {MODEL: alone}
-    gate = Gate.load(folder / info.recall.file)
+    gate = Gate.load(vouched(folder, info.recall.file, info.recall.sha256))
     recalling = Recalling(network, gate, Vocabulary.load(folder), begin)
     return {MODEL: recalling, NETWORK: alone}
