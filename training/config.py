@@ -93,6 +93,9 @@ class TrainConfig:
     evaluations: int = 10
     """How often a run looks at its held-out loss before it ends."""
 
+    look_every: int = 20
+    """Steps that lie between two looks at least."""
+
     patience: int = 4
     """It ends early when that loss did not fall so many times; 0 for never."""
 

@@ -89,6 +89,7 @@ class Trainer:
         self.ended_early = False
         self._unlogged: list[float] = []
         self._worse = 0
+        self._parts = self._looked = 0
         if (config.run / checkpoint.FILE).exists():
             self._load()
 
@@ -165,13 +166,12 @@ class Trainer:
         begun = time.monotonic() - self.seconds
         saved = time.monotonic()
         while self.progress < 1:
-            before = self._tenth()
             self._one_step(compute)
             self.seconds = time.monotonic() - begun
             self._log(record)
             self._watch(self)
             stop, self.seconds = self.group.agree(float(wish.stop), self.seconds)
-            if self._tenth() != before or self.progress >= 1:
+            if self._is_time_to_look():
                 pause = time.monotonic()
                 self._evaluate(record, audition)
                 begun += time.monotonic() - pause
@@ -186,8 +186,16 @@ class Trainer:
             self._log(record, rest=True)
             self._save()
 
-    def _tenth(self) -> int:
-        """Which part of the run this is, of those that an evaluation ends."""
+    def _is_time_to_look(self) -> bool:
+        """Whether another part of the run, of those that an evaluation ends, lies behind."""
+        parts = self._part()
+        due = parts > self._parts and self.step - self._looked >= self.config.look_every
+        if due or self.progress >= 1:
+            self._parts, self._looked = parts, self.step
+            return True
+        return False
+
+    def _part(self) -> int:
         return int(self.progress * self.config.evaluations)
 
     def _compiled(self) -> Callable[..., tuple[Tensor, State]]:
@@ -316,6 +324,7 @@ class Trainer:
                 "random": torch.get_rng_state(),
                 "unlogged": self._unlogged,
                 "worse": self._worse,
+                "looked": (self._parts, self._looked),
                 "ended_early": self.ended_early,
                 **self.summary(),
             },
@@ -340,6 +349,8 @@ class Trainer:
             self._worse, self.ended_early = saved["worse"], saved["ended_early"]
             self.step, self.seconds, self.loss = saved["step"], saved["seconds"], saved["loss"]
             self.first_loss, self.heldout_before = saved["loss_first"], saved["heldout_before"]
+            parts, self._looked = saved["looked"]
+            self._parts = min(parts, self._part())  # a run may go on for longer than was planned
         except (KeyError, RuntimeError, ValueError) as error:
             raise SidemanError(
                 Code.BAD_FILE,

@@ -39,6 +39,7 @@ def config(token_folder, base, tmp_path):
         device="cpu",
         augment=Augment(transpose=False, thin=0.0, restart=0.5),
         evaluations=2,
+        look_every=1,
         heldout_tokens=150,
         heldout_pieces=2,
         sample_bars=0,

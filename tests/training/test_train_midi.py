@@ -42,6 +42,7 @@ def config(token_folder, tmp_path):
         heldout_tokens=100,
         heldout_pieces=1,
         evaluations=2,
+        look_every=1,
         sample_bars=0,
     )
 
