@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engine.models.base import Stream
 from engine.music import Meter, Note
-from engine.recall.freedom import Freedom
+from engine.recall.habit import Habit
 from engine.recall.memory import Memory
 from engine.sampling import Curve, Sampler
 from engine.tokens.encode import encode_bar
@@ -63,8 +63,7 @@ class Draft:
     number: int
     writer: Writer
     sampler: Sampler
-    freedom: Freedom | None
-    """Where all went round before, the take must not."""
+    habit: Habit
     notes: list[Note] = field(default_factory=list)
     rating: float = 0.0
     """How well it leads to what follows: nats a token."""
@@ -90,7 +89,7 @@ class Making:
         """
         plan = plan_of(wish)
         count = wish.variations * wish.candidates
-        goes_round = memory is not None and memory.goes_round
+        repetition = 0.0 if memory is None else memory.repetition()
         self._vocabulary = vocabulary
         self._wish = wish
         self._live = [
@@ -98,7 +97,7 @@ class Making:
                 number,
                 Writer(vocabulary, plan),
                 self._sampler(wish, number),
-                Freedom(wish.seed, number) if goes_round else None,
+                Habit(repetition, wish.seed, number),
             )
             for number in range(count)
         ]
@@ -155,8 +154,7 @@ class Making:
                 continue
             if writer.bar != bar:
                 draft.sampler.enter_bar(writer.bar)
-                if draft.freedom is not None:
-                    draft.freedom.enter_bar()
+                draft.habit.enter_bar()
             tokens.append(token)
             going.append(row)
         self.tokens += len(self._live)
@@ -176,9 +174,11 @@ class Making:
         """Logits of what comes next in each live draft ``[B, V]``."""
         if self._recollection is None:
             return self._logits
-        recall = self._wish.recall
-        shares = [recall * (d.freedom.share if d.freedom else 1.0) for d in self._live]
-        return self._recollection.expect(self._logits, shares)
+        manners = [draft.habit.manner for draft in self._live]
+        shares = [self._wish.recall * manner.share for manner in manners]
+        expected = self._recollection.expect(self._logits, shares)
+        expected *= np.array([[manner.sharpness] for manner in manners], dtype=np.float32)
+        return expected
 
     # Infill: several candidates for each variation, and the one that leads best to what follows
 

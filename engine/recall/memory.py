@@ -45,8 +45,8 @@ ALL = np.ones(KIND_COUNT, dtype=np.float32)
 KNOWN = np.array([kind in (PROGRAM, PITCH, VELOCITY) for kind in range(KIND_COUNT)], np.float32)
 """Or only inside of notes."""
 
-LAST_BARS = 4
-"""Bars that tell whether a song goes round."""
+LAST_BARS = 16
+"""Bars that tell how much a song repeats itself."""
 
 LOAD = 2
 """Slots of the table for each context at least."""
@@ -145,11 +145,15 @@ class Memory:
             state, content = self._past.state.copy(), hash(tuple(tokens))
             self._marks.append(Mark(running, self._past.length, state, content))
 
-    @property
-    def goes_round(self) -> bool:
-        """Whether each of the last bars is one that was played before, note for note."""
-        earlier = {mark.content for mark in self._marks[:-LAST_BARS]}
-        return len(earlier) > 0 and all(m.content in earlier for m in self._marks[-LAST_BARS:])
+    def repetition(self) -> float:
+        """The part of the last bars that were played before, note for note; 0 in a first bar."""
+        contents = [mark.content for mark in self._marks[1:]]  # the first is no bar of music
+        first = max(1, len(contents) - LAST_BARS)
+        known, repeated = set(contents[:first]), 0
+        for content in contents[first:]:
+            repeated += content in known
+            known.add(content)
+        return repeated / max(1, len(contents) - first)
 
     def _shorten(self, bars: int) -> None:
         if bars == len(self._marks):

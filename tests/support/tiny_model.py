@@ -21,7 +21,7 @@ GATE = next(shipped_folder().glob("*/recall.json"))
 
 
 def make_tiny_model(
-    folder: Path, seed: int = 1, *, layers: int = 2, embed: int = 64, recall: bool = True
+    folder: Path, seed: int = 1, *, layers: int = 2, embed: int = 64, recall: bool = False
 ) -> Path:
     """Write a playable model of random weights into ``folder`` and return it.
 

@@ -107,14 +107,15 @@ class TestFollow:
         assert added == [2]
 
 
-def test_going_round_is_noticed() -> None:
-    a, b, c = [VOCABULARY.bar, 60], [VOCABULARY.bar, 61], [VOCABULARY.bar, 62]
-    assert not remembering([]).goes_round
-    assert not remembering([a] * 4).goes_round
-    assert remembering([a] * 5).goes_round
-    assert remembering([a, b, a, b, a, b]).goes_round
-    assert not remembering([a, b, a, b, a, c]).goes_round
-    assert remembering([a, b, a, c, a, b, c, a]).goes_round
+def test_repetition_is_counted() -> None:
+    start, a, b, c = [1], [VOCABULARY.bar, 60], [VOCABULARY.bar, 61], [VOCABULARY.bar, 62]
+    assert remembering([]).repetition() == 0
+    assert remembering([start, a]).repetition() == 0
+    assert remembering([start, a, a]).repetition() == 1
+    assert remembering([start, a, b]).repetition() == 0
+    assert remembering([start, a, b, a, c]).repetition() == pytest.approx(1 / 3)
+    assert remembering([start, *[a, b] * 12]).repetition() == 1
+    assert remembering([start, *[a, b] * 12, c]).repetition() == pytest.approx(15 / 16)
 
 
 class TestExpect:

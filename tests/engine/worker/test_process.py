@@ -78,6 +78,13 @@ class Rig:
         return kinds
 
 
+@pytest.fixture(scope="module", params=[False, True], ids=["network", "recall"])
+def tiny_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network alone, and one with a gate: what a worker promises holds for both."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    return make_tiny_model(folder, recall=request.param)
+
+
 @pytest.fixture
 def rig(tiny_model: Path) -> Rig:
     """A worker that has a model and has heard eight bars."""
