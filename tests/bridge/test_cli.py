@@ -73,7 +73,8 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "command",
     [[name] for name in COMMANDS]
-    + [["models", "get"], ["train", "tokenize"], ["train", "midi"], ["train", "evaluate"]],
+    + [["models", "get"]]
+    + [["train", name] for name in ("tokenize", "midi", "evaluate", "runs")],
     ids=" ".join,
 )
 def test_help_on_every_one(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +95,7 @@ def test_help_on_every_one(command: list[str], capsys: pytest.CaptureFixture[str
         ["continue", "-o", "x.mid", "--bars", "0"],
         ["render", "in.mid"],
         ["models", "get"],
-        ["train", "midi", "tokens", "-o", "model"],
+        ["train", "midi", "tokens"],
         ["train", "export"],
     ],
     ids=" ".join,
