@@ -21,6 +21,7 @@ from engine.recall.blend import LATEST, Reals
 from engine.recall.chains import FREE, Places
 from engine.recall.contexts import (
     COUNT,
+    DURATION,
     KIND_COUNT,
     PITCH,
     PROGRAM,
@@ -103,7 +104,7 @@ class Mark:
     length: int
     state: Numbers
     content: int
-    """Hash of the bar's own tokens."""
+    """Hash of what is played in the bar and where, however loud and long."""
 
 
 class Memory:
@@ -142,8 +143,12 @@ class Memory:
         self._make_room(self._past.length + fresh)
         for running, tokens in bars[same:]:
             self._past.add(tokens)
-            state, content = self._past.state.copy(), hash(tuple(tokens))
+            state, content = self._past.state.copy(), self._content(tokens)
             self._marks.append(Mark(running, self._past.length, state, content))
+
+    def _content(self, tokens: Sequence[int]) -> int:
+        kinds = self._past.kinds
+        return hash(tuple(t for t in tokens if kinds[t] not in (VELOCITY, DURATION)))
 
     def repetition(self) -> float:
         """The part of the last bars that were played before, note for note; 0 in a first bar."""
