@@ -35,10 +35,12 @@ def _midi(arguments: argparse.Namespace) -> None:
 
 
 def _model(arguments: argparse.Namespace) -> None:
-    """The best of a run's weights, judged by whole pieces of what it has heard."""
+    """The best of a run's weights, judged by whole pieces of what it has heard, and its gate."""
     from training.data import TokenSet
     from training.evaluate import report
-    from training.export import export_model, int8_by_row, load_run
+    from training.evaluate.players import heldout_figures, predictors_with
+    from training.export import export_model, fitted_gate, int8_by_row, load_run
+    from training.train_midi import TrainConfig
 
     data = TokenSet(arguments.tokens)
     run = json.loads((arguments.run_folder / "run.json").read_text(encoding="utf-8"))
@@ -52,13 +54,15 @@ def _model(arguments: argparse.Namespace) -> None:
         scored.append((mean, WEIGHTS[weights], model, figures))
     _, weights, model, figures = min(scored, key=lambda entry: entry[0])
     rounded = report(int8_by_row(model), data, heard)
-    foreign = [name for name in data.weights if name not in heard]
     changes = {
         name: round(rounded[name]["bits_per_token"] / entry["bits_per_token"] - 1, 5)
         for name, entry in figures.items()
     }
+    config = TrainConfig.from_json(run["config"])
+    gate = None if arguments.no_recall else fitted_gate(model, config, data, run["tokens"])
+    predictors = predictors_with(model, gate, data.folder, data.vocabulary.begin)
     metrics = {
-        "heldout": figures | report(model, data, foreign),
+        "heldout": heldout_figures(predictors, data),
         "int8_change_of_bits": changes,
         INT8_LOSS: max(changes.values()),
         "weights": weights,
@@ -66,7 +70,7 @@ def _model(arguments: argparse.Namespace) -> None:
         "tokens": run["tokens"],
     }
     print(json.dumps(metrics, indent=1))
-    export_model(model, data, arguments.output, metrics)
+    export_model(model, data, arguments.output, metrics, gate)
 
 
 def main() -> None:
@@ -91,6 +95,7 @@ def main() -> None:
     step.add_argument("tokens", type=Path)
     step.add_argument("run_folder", type=Path)
     step.add_argument("output", type=Path)
+    step.add_argument("--no-recall", action="store_true", help="the network alone")
     step.set_defaults(run=_model)
     arguments = parser.parse_args()
     arguments.run(arguments)

@@ -6,7 +6,7 @@ import datetime
 import json
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +20,29 @@ from engine.models.folder import (
     FORMAT,
     MODEL_JSON,
     ModelInfo,
+    Recall,
     Tokenizer,
     TrainingData,
     Weights,
+    digest,
     write_description,
     write_model,
     write_weights,
 )
 from engine.models.rwkv.architecture import ARCHITECTURE, Sizes
 from engine.models.rwkv.torch_model import Rwkv7
-from training import checkpoint, runs
+from engine.recall.gate import Gate
+from training import checkpoint, recall, runs
 from training.config import TrainConfig
 from training.data import TokenSet
+from training.evaluate.players import ALONE
 from training.files import check_replaceable, made_whole
 from training.lora import adapter_weights, plain_weights
 from training.network import load_base, make_network, trained
+from training.parallel import Group
 
 WEIGHTS = Weights("weights.safetensors", "")
+RECALL = "recall.json"
 
 RARE = 0.002
 """A meter that fewer of the training bars have is not one that the model claims to know."""
@@ -60,8 +66,17 @@ def load_run(run: Path, weights: str = "best") -> Rwkv7:
     return model.eval()
 
 
-def finish(run: Path, output: Path) -> Path:
-    """Write the model or adapter folder of a run; returns ``output``."""
+def finish(
+    run: Path,
+    output: Path,
+    with_recall: bool = True,
+    tell: Callable[[str], None] = lambda words: None,
+) -> Path:
+    """Write the model or adapter folder of a run; returns ``output``.
+
+    A model gets a gate, fitted to the music that it learned from, unless it is not to have one or
+    its tokens are of a kind that has none; ``tell`` hears of that. An adapter leaves its base's.
+    """
     table = runs.read(run)
     config = TrainConfig.from_json(table.get("config", {}))
     data = TokenSet(config.data)
@@ -69,7 +84,24 @@ def finish(run: Path, output: Path) -> Path:
     model = load_run(run)
     if config.adapts:
         return export_adapter(model, config, data, output, metrics)
-    return export_model(model, data, output, metrics)
+    gate = None
+    if with_recall:
+        try:
+            recall.check_fits(data)
+            tell("fitting how much a song's own past counts (--no-recall leaves that out)")
+            gate = fitted_gate(model, config, data, table["tokens"])
+        except SidemanError as error:
+            tell(f"the model will have no recall: {error.text}")
+    return export_model(model, data, output, metrics, gate)
+
+
+def fitted_gate(model: Rwkv7, config: TrainConfig, data: TokenSet, learned: int) -> Gate:
+    """The gate of a run that learned from so many tokens; the network reads where it learned."""
+    model.to(Group(config.device).device)
+    try:
+        return recall.fit_to(model, data, config.seed, recall.tokens_for(learned))
+    finally:
+        model.cpu()
 
 
 def check_output(output: Path, config: TrainConfig) -> None:
@@ -77,8 +109,16 @@ def check_output(output: Path, config: TrainConfig) -> None:
     check_replaceable(output, (ADAPTER_JSON if config.adapts else MODEL_JSON,))
 
 
-def export_model(model: Rwkv7, data: TokenSet, folder: Path, metrics: Mapping[str, Any]) -> Path:
+def export_model(
+    model: Rwkv7,
+    data: TokenSet,
+    folder: Path,
+    metrics: Mapping[str, Any],
+    gate: Gate | None = None,
+) -> Path:
     """Write the model folder of ``model``, trained on ``data``; returns ``folder``.
+
+    Without a ``gate`` the model plays by its network alone.
 
     What the folder says of sources and licences comes from the data set's recipe. Only
     collections that were trained on are named. The folder is there whole or not at all.
@@ -101,6 +141,10 @@ def export_model(model: Rwkv7, data: TokenSet, folder: Path, metrics: Mapping[st
     weights = {name: tensor.numpy() for name, tensor in plain_weights(model).items()}
     with made_whole(folder, (MODEL_JSON,)) as part:
         shutil.copyfile(data.folder / "tokenizer.json", part / "tokenizer.json")
+        if gate is not None:
+            gate.save(part / RECALL)
+            said = Recall(RECALL, digest(part / RECALL))
+            info = msgspec.structs.replace(info, recall=said)
         sealed = write_model(part, info, weights)
         page = readme(data, msgspec.to_builtins(sealed))
         (part / "README.md").write_text(page, encoding="utf-8")
@@ -182,17 +226,23 @@ def _heldout_table(metrics: Mapping[str, Any]) -> list[str]:
     """Held-out figures and remarks, where the metrics have them."""
     lines = []
     if figures := metrics.get("heldout"):
-        lines += ["| held out, whole pieces | pieces | notes | bits per token | bits per note |"]
-        lines += ["|---|---|---|---|---|"]
-        lines += [
-            f"| {name} | {entry['pieces']} | {entry['notes']:,} "
-            f"| {entry['bits_per_token']:.2f} | {entry['bits_per_note']:.2f} |"
-            for name, entry in figures.items()
-        ]
+        recalls = any(ALONE in entry for entry in figures.values())
+        heads = ["held out, whole pieces", "pieces", "notes", "bits per token", "bits per note"]
+        heads += ["bits per note of the network alone"] if recalls else []
+        lines += [_row(heads), "|" + "---|" * len(heads)]
+        for name, entry in figures.items():
+            cells = [name, str(entry["pieces"]), f"{entry['notes']:,}"]
+            cells += [f"{entry[key]:.2f}" for key in ("bits_per_token", "bits_per_note")]
+            cells += [f"{entry[ALONE]['bits_per_note']:.2f}"] if recalls else []
+            lines += [_row(cells)]
         lines += [""]
     if remarks := metrics.get("remarks"):
         lines += [*(f"* {remark}" for remark in remarks), ""]
     return lines
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def common_meters(data: TokenSet) -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -33,6 +32,16 @@ FIT_TOKENS = 400_000
 """Tokens that are read for fitting; each collection gets its weight's share of them."""
 
 PIECE_TOKENS = 20_000
+"""Tokens of a piece that are read; an eighth of all, where that is less, so that there are several
+pieces."""
+
+SHARE = 40
+"""A run fits its gate to one token for so many that it learned from, …"""
+
+FEWEST_TOKENS = 20_000
+MOST_TOKENS = 200_000
+"""… but to so many at least, which take about 10 s on one core, and at most: about 100 s."""
+
 EXAMPLES = 120_000
 FIT_STEPS = 300
 RATE = 0.05
@@ -207,9 +216,20 @@ def fit_to(model: Rwkv7, data: TokenSet, seed: int = 0, tokens: int = FIT_TOKENS
     return fit(Examples.joined(parts), seed)
 
 
+def tokens_for(learned: int) -> int:
+    """Tokens that a run fits its gate to, which learned from so many: a small part of its time."""
+    return min(max(learned // SHARE, FEWEST_TOKENS), MOST_TOKENS)
+
+
+def check_fits(data: TokenSet) -> None:
+    """Raise ``bad-file`` where the data's tokens are of a kind that contexts are not made for."""
+    Vocabulary.load(data.folder)
+
+
 def _pieces(data: TokenSet, seed: int, tokens: int) -> Iterable[NDArray[np.uint16]]:
     """Pieces of each collection, transposed, until it has its share of the tokens."""
     random = np.random.default_rng(seed)
+    most = min(PIECE_TOKENS, max(1, tokens // 8))
     for name, weight in data.weights.items():
         share = tokens * weight / sum(data.weights.values())
         pieces = data.select("train", name)
@@ -217,11 +237,6 @@ def _pieces(data: TokenSet, seed: int, tokens: int) -> Iterable[NDArray[np.uint1
             if share <= 0:
                 break
             by = int(random.choice(TRANSPOSITIONS))
-            piece = data.vocabulary.transpose(data.tokens(pieces[i])[:PIECE_TOKENS], by)
+            piece = data.vocabulary.transpose(data.tokens(pieces[i])[:most], by)
             share -= len(piece)
             yield piece
-
-
-def load(folder: Path, file: str) -> Gate:
-    """The gate of a model folder."""
-    return Gate.load(folder / file)

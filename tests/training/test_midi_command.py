@@ -8,11 +8,16 @@ import pytest
 from bridge.cli import main
 from engine.models import adapters, registry
 from engine.models.folder import read_info
+from engine.recall.memory import Memory
+from engine.tokens.vocabulary import Vocabulary
+from engine.worker import wire
+from engine.worker.process import Worker
 from tests.support.tiny_model import make_tiny_model
 from training import runs
 
 SMALL = ("--embed", "64", "--layers", "1", "--ctx", "32", "--batch", "2")
-QUICK = ("--device", "cpu", "--precision", "fp32", "--json")
+PLAIN = ("--device", "cpu", "--precision", "fp32", "--json")
+QUICK = (*PLAIN, "--no-recall")
 
 
 @pytest.fixture
@@ -39,6 +44,46 @@ def test_a_model_comes_out_that_an_engine_can_load(call, token_folder, tmp_path)
     model = registry.load(tmp_path / "mine", precision="float32")
     assert model.info.metrics["step"] == 12
     assert list((tmp_path / "mine.run" / "samples").glob("*.mid"))
+
+
+def test_a_model_recalls_unless_it_is_not_to(call, token_folder, tmp_path):
+    tail = (*SMALL, "--steps", 2, *PLAIN)
+    for name, words in (("mine", ()), ("plain", ("--no-recall",))):
+        status, _, errors = call("midi", token_folder, "-o", name, *words, *tail)
+        assert status == 0, errors
+    info = read_info(tmp_path / "mine")
+    said = []
+    worker = Worker(said.append, patient=True)
+    worker.handle(wire.Load("m", str(tmp_path / "mine")))
+    assert [type(message) for message in said] == [wire.Loaded]
+    assert Memory.of(tmp_path / "mine", info, Vocabulary.load(tmp_path / "mine")) is not None
+    assert read_info(tmp_path / "plain").recall is None
+    assert not (tmp_path / "plain" / "recall.json").exists()
+
+
+def test_who_stops_at_the_last_moment_is_told_how_the_model_is_written(
+    call, token_folder, tmp_path, monkeypatch
+):
+    def stop(*words):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.recall.fit_to", stop)
+        status, _, errors = call("midi", token_folder, "-o", "mine", *SMALL, "--steps", 2, *PLAIN)
+    assert status != 0 and "--resume" in errors and not (tmp_path / "mine").exists()
+    status, said, _ = call("midi", token_folder, "-o", "mine", "--resume", "mine.run", "--json")
+    assert (status, said["step"]) == (0, 2)
+    assert read_info(tmp_path / "mine").recall is not None
+
+
+def test_merged_tokens_are_not_recalled_and_that_is_said(call, write_song, tmp_path):
+    for root in range(55, 63):
+        write_song(tmp_path / "songs" / f"{root}.mid", root)
+    call("tokenize", "songs", "-o", "tokens", "--bpe", 600, "--json")
+    status, _, errors = call("midi", "tokens", "-o", "mine", *SMALL, "--steps", 1, *PLAIN)
+    assert status == 0, errors
+    assert "no recall" in errors and "merged (BPE)" in errors
+    assert read_info(tmp_path / "mine").recall is None
 
 
 def test_a_run_is_resumed_by_its_folder_or_name(call, token_folder, tmp_path):

@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from engine.models.rwkv.torch_model import Rwkv7
 from training.data import Tokens, TokenSet
-from training.evaluate.scoring import Score, score_with
+from training.evaluate.scoring import Predictor, Score, score_with
 from training.tokenize import Piece
 
 SEGMENT = 2048
@@ -70,12 +70,22 @@ def report(
 
     ``collections`` None is all that have any; ``limit`` is in tokens of a piece, None for all.
     """
+    return report_with(Network(model, data.vocabulary.begin), data, collections, limit)
+
+
+def report_with(
+    predictor: Predictor,
+    data: TokenSet,
+    collections: Iterable[str] | None = None,
+    limit: int | None = None,
+) -> dict[str, dict[str, float]]:
+    """The same of any predictor."""
     result = {}
     for name in data.weights if collections is None else collections:
         pieces = data.select("heldout", name)
         if not pieces:
             continue
-        total = score(model, data, pieces, limit)
+        total = score_with(predictor, data, pieces, limit)
         result[name] = {
             "pieces": len(pieces),
             "notes": total.notes,

@@ -19,12 +19,15 @@ from engine.models.rwkv.family import RwkvFamily, read
 from engine.models.rwkv.torch_model import Rwkv7
 from engine.recall.gate import Gate
 from engine.tokens.vocabulary import Vocabulary
-from training.data import Tokens
-from training.evaluate.network import Network
+from training.data import Tokens, TokenSet
+from training.evaluate.network import Network, report_with
 from training.evaluate.scoring import Predictor
 from training.recall import nats
 
 MODEL, NETWORK = "model", "network alone"
+
+ALONE = "network_alone"
+"""What figures in ``model.json`` call the latter."""
 
 
 class Recalling:
@@ -77,10 +80,27 @@ def predictors_of(folder: Path, begin: int, device: str = "cpu") -> dict[str, Pr
         model = registry.load(folder, device=device)
         model.warm_up()
         return {MODEL: Stepped(model, begin)}
-    network = load_network(folder, device)
+    gate = None
+    if info.recall is not None:
+        gate = Gate.load(vouched(folder, info.recall.file, info.recall.sha256))
+    return predictors_with(load_network(folder, device), gate, folder, begin)
+
+
+def predictors_with(
+    network: Rwkv7, gate: Gate | None, tokenizer: Path, begin: int
+) -> dict[str, Predictor]:
+    """What a network with this gate expects; ``tokenizer`` is a folder with the tokenizer."""
     alone = Network(network, begin)
-    if info.recall is None:
+    if gate is None:
         return {MODEL: alone}
-    gate = Gate.load(vouched(folder, info.recall.file, info.recall.sha256))
-    recalling = Recalling(network, gate, Vocabulary.load(folder), begin)
-    return {MODEL: recalling, NETWORK: alone}
+    return {MODEL: Recalling(network, gate, Vocabulary.load(tokenizer), begin), NETWORK: alone}
+
+
+def heldout_figures(predictors: dict[str, Predictor], data: TokenSet) -> dict[str, dict[str, Any]]:
+    """Figures of the held-out pieces of each collection, whole, as ``model.json`` has them."""
+    figures: dict[str, dict[str, Any]] = report_with(predictors[MODEL], data)
+    if NETWORK in predictors:
+        for name, entry in report_with(predictors[NETWORK], data).items():
+            kept = ("bits_per_token", "bits_per_note")
+            figures[name][ALONE] = {key: entry[key] for key in kept}
+    return figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
 from enum import StrEnum
@@ -103,9 +104,15 @@ def midi(
     seed: Annotated[
         int | None, Option(min=0, help="The same seed gives the same result.  [0]")
     ] = None,
+    no_recall: Annotated[
+        bool, Option("--no-recall", help="A model that does not recall the song's own bars.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train an RWKV-7 model, or an adapter of one, or go on with a run."""
+    """Train an RWKV-7 model, or an adapter of one, or go on with a run.
+
+    The losses that are printed are those of the network alone, without recall.
+    """
     if vae_emb is not None:
         raise SidemanError(Code.NOT_ALLOWED, NO_VAE)
     from bridge.commands.train.bar import Bar
@@ -144,7 +151,12 @@ def midi(
         run = trainer.train()
     if not trainer.group.leads:
         return
-    finish(run, output)
+    try:
+        finish(run, output, not no_recall, lambda words: print(words, file=sys.stderr))
+    except KeyboardInterrupt:
+        raise SidemanError(
+            Code.CANCELLED, f"trained, but {output} is not written: --resume {run} does that"
+        ) from None
     summary = trainer.summary()
     names = ("loss_first", "loss_last", "heldout_before", "heldout_after", "trainable", "step")
     report(output, started, as_json, run=str(run), **{name: summary[name] for name in names})
