@@ -40,7 +40,7 @@ SHARE = 40
 
 FEWEST_TOKENS = 20_000
 MOST_TOKENS = 200_000
-"""… but to so many at least, which take about 10 s on one core, and at most: about 100 s."""
+"""… but to so many at least, which take about 10 s on one core, and at most: about 90 s."""
 
 EXAMPLES = 120_000
 FIT_STEPS = 300
