@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from engine.models.base import Stream
 from engine.music import Meter, Note
-from engine.recall.habit import Habit
 from engine.recall.memory import Memory
 from engine.sampling import Curve, Sampler
 from engine.tokens.encode import encode_bar
@@ -51,6 +50,7 @@ def plan_of(wish: Wish) -> Plan:
         density=wish.density,
         polyphony=wish.polyphony,
         chord_share=wish.chord_share,
+        longest_rest=wish.longest_rest,
         reference=tuple(Note(*note) for note in wish.reference),
         start=wish.start_tick,
     )
@@ -63,7 +63,6 @@ class Draft:
     number: int
     writer: Writer
     sampler: Sampler
-    habit: Habit
     notes: list[Note] = field(default_factory=list)
     rating: float = 0.0
     """How well it leads to what follows: nats a token."""
@@ -89,16 +88,10 @@ class Making:
         """
         plan = plan_of(wish)
         count = wish.variations * wish.candidates
-        repetition = 0.0 if memory is None else memory.repetition()
         self._vocabulary = vocabulary
         self._wish = wish
         self._live = [
-            Draft(
-                number,
-                Writer(vocabulary, plan),
-                self._sampler(wish, number),
-                Habit(repetition, wish.seed, number),
-            )
+            Draft(number, Writer(vocabulary, plan), self._sampler(wish, number))
             for number in range(count)
         ]
         """What is not complete yet: a draft for each row of the stream, in order."""
@@ -108,9 +101,7 @@ class Making:
         self._logits = self._stream.logits
         self._recollection = None
         if memory is not None and wish.recall > 0:
-            programs = map(vocabulary.program_ids.get, wish.programs)
-            known = [program for program in programs if program is not None]
-            self._recollection = memory.recollect(count, known)
+            self._recollection = memory.recollect(wish)
         self._comparing = None if self._probe is None else self._compare(self._probe)
         self.tokens = 0
 
@@ -154,7 +145,6 @@ class Making:
                 continue
             if writer.bar != bar:
                 draft.sampler.enter_bar(writer.bar)
-                draft.habit.enter_bar()
             tokens.append(token)
             going.append(row)
         self.tokens += len(self._live)
@@ -174,11 +164,7 @@ class Making:
         """Logits of what comes next in each live draft ``[B, V]``."""
         if self._recollection is None:
             return self._logits
-        manners = [draft.habit.manner for draft in self._live]
-        shares = [self._wish.recall * manner.share for manner in manners]
-        expected = self._recollection.expect(self._logits, shares)
-        expected *= np.array([[manner.sharpness] for manner in manners], dtype=np.float32)
-        return expected
+        return self._recollection.expect(self._logits)
 
     # Infill: several candidates for each variation, and the one that leads best to what follows
 

@@ -1,57 +1,54 @@
-"""Bars that a take repeats, and bars in which it goes its own way.
+"""Which bars of a take repeat the song, and which go their own way.
 
 Real bands repeat whole bars; who draws token by token seldom does, since one other token is enough
-to be no repetition. So it is drawn bar by bar first, as often as the song itself repeats its bars.
-Over a song that goes round and round, at least one bar of four goes its own way, and later
-variations have more such bars: a take that is the loop once more is none.
+to be no repetition. So it is drawn bar by bar first, as often as the song itself repeats its bars,
+and at the distances at which it does. Over a song that goes round and round, at least one bar of
+four goes its own way, and later variations have more such bars: the loop once more is no take.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
+LAST_BARS = 16
+"""Bars that tell how a song repeats itself."""
+
 PHRASE = 4
 """Bars for which it is drawn at once."""
+
+LOOSE = 0.6
+"""The share of the song's past in a bar that goes its own way where all else goes round."""
 
 _SEED_BITS = (1 << 64) - 1
 _STREAM = 2
 """Apart from the sampler's own random numbers, which have none and 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How a bar is written: the share of the song's past, and how much sharper than it is what
-    comes of it. A sharpness of 3 makes of nine to one 729 to one."""
-
-    share: float
-    sharpness: float
-
-
-REPEATED = Manner(1.0, 3.0)
-FREE = Manner(1.0, 1.0)
-FREE_OF_LOOP = Manner(0.6, 1.0)
-
-
 class Habit:
-    """The manner of each bar of a take; drawn from its seed."""
+    """What becomes of each bar of a take; drawn from its seed."""
 
-    def __init__(self, rate: float, seed: int, variation: int) -> None:
-        """``rate`` is the part of the song's last bars that repeat an earlier one."""
+    def __init__(self, distances: Sequence[int], seed: int, variation: int) -> None:
+        """``distances``: of each of the song's last bars, how many bars before it the same was
+        played, 0 where it was not.
+        """
         self._random = np.random.PCG64([seed & _SEED_BITS, variation, _STREAM])
-        self._rate = rate
+        self._distances = tuple(distances) or (0,)
         self._most = max(0, PHRASE - 1 - variation // 2)
-        self._free = FREE_OF_LOOP if rate == 1 else FREE
-        self._coming: list[Manner] = []
-        self.enter_bar()
+        loops = len(distances) >= LAST_BARS // 4 and all(distances)
+        self.share = LOOSE if loops else 1.0
+        """The share of the song's past in bars that go their own way."""
+        self._coming: list[int] = []
 
-    def enter_bar(self) -> None:
-        """The take goes on to its next bar."""
+    def next(self) -> int:
+        """How many bars back the next bar repeats; 0 where it goes its own way."""
         if not self._coming:
             lots = [int(self._random.random_raw()) for _ in range(2 * PHRASE)]
-            repeated = sum((lot >> 11) * 2.0**-53 < self._rate for lot in lots[:PHRASE])
+            drawn = [self._distances[(lot * len(self._distances)) >> 64] for lot in lots[:PHRASE]]
             order = sorted(range(PHRASE), key=lots[PHRASE:].__getitem__)
-            chosen = order[: min(repeated, self._most)]
-            self._coming = [REPEATED if bar in chosen else self._free for bar in range(PHRASE)]
-        self.manner = self._coming.pop()
+            repeating = [bar for bar in order if drawn[bar]]
+            for bar in repeating[self._most :]:
+                drawn[bar] = 0
+            self._coming = drawn
+        return self._coming.pop()

@@ -31,8 +31,11 @@ from engine.recall.contexts import (
     Tokens,
 )
 from engine.recall.gate import Gate
+from engine.recall.habit import LAST_BARS, Habit
 from engine.recall.loops import fastest
+from engine.recall.refrain import Course, only
 from engine.tokens.vocabulary import Vocabulary
+from engine.worker.wire import Wish
 
 TAIL = max(RUNS)
 """Tokens before the present one that a context reaches back to."""
@@ -45,9 +48,6 @@ ALL = np.ones(KIND_COUNT, dtype=np.float32)
 
 KNOWN = np.array([kind in (PROGRAM, PITCH, VELOCITY) for kind in range(KIND_COUNT)], np.float32)
 """Or only inside of notes."""
-
-LAST_BARS = 16
-"""Bars that tell how much a song repeats itself."""
 
 LOAD = 2
 """Slots of the table for each context at least."""
@@ -112,6 +112,7 @@ class Memory:
 
     def __init__(self, vocabulary: Vocabulary, gate: Gate) -> None:
         self.gate = gate
+        self._vocabulary = vocabulary
         self._past = Past(contexts.kinds_of(vocabulary))
         self._marks: list[Mark] = []
 
@@ -150,15 +151,15 @@ class Memory:
         kinds = self._past.kinds
         return hash(tuple(t for t in tokens if kinds[t] not in (VELOCITY, DURATION)))
 
-    def repetition(self) -> float:
-        """The part of the last bars that were played before, note for note; 0 in a first bar."""
-        contents = [mark.content for mark in self._marks[1:]]  # the first is no bar of music
-        first = max(1, len(contents) - LAST_BARS)
-        known, repeated = set(contents[:first]), 0
-        for content in contents[first:]:
-            repeated += content in known
-            known.add(content)
-        return repeated / max(1, len(contents) - first)
+    def distances(self) -> list[int]:
+        """Of each of the last bars: how many bars before it the same was played, 0 for never."""
+        contents = [mark.content for mark in self._marks[1:]]
+        found: list[int] = []
+        known: dict[int, int] = {}
+        for bar, content in enumerate(contents):
+            found.append(bar - known.get(content, bar))
+            known[content] = bar
+        return found[1:][-LAST_BARS:]
 
     def _shorten(self, bars: int) -> None:
         if bars == len(self._marks):
@@ -181,60 +182,87 @@ class Memory:
             room *= 2
         self._past = self._past.copy(room)
 
-    def recollect(self, count: int, programs: Sequence[int] = ()) -> Recollection:
-        """What ``count`` takes for these Program tokens, that follow the past, see of it.
+    def recollect(self, wish: Wish) -> Recollection:
+        """What the takes of a wish, that follow the past, see of it.
 
-        Where one of them was never heard, the past does not know that it may join in: who plays,
+        Where an instrument was never heard, the past does not know that it may join in: who plays,
         and where, is then left to the network, and only what they play is not.
         """
+        ids = self._vocabulary.program_ids
+        programs = {ids[program] for program in wish.programs if program in ids}
         last = self._past.state[contexts.LAST_PITCHES :]
-        strangers = any(last[program] < 0 for program in programs)
-        return Recollection(self._past, self.gate, count, KNOWN if strangers else ALL)
+        says = KNOWN if any(last[program] < 0 for program in programs) else ALL
+        past, ends, distances = self._past, [m.length for m in self._marks], self.distances()
+
+        def earlier(bars: int) -> list[int]:
+            """The bar of the song that lies so many bars back; nothing before the first."""
+            if bars >= len(ends):
+                return []
+            tokens: list[int] = past.tokens[ends[-bars - 1] : ends[-bars]].tolist()
+            return tokens
+
+        def fit(tokens: Sequence[int], bar: int) -> Sequence[int]:
+            # Where the others' notes are given, they stand in the stream as they did then.
+            room = wish.rooms[bar] if bar < len(wish.rooms) else None
+            alone = room is None or not room.given
+            return only(tokens, programs, past.kinds) if alone else tokens
+
+        courses = [
+            Course(earlier, Habit(distances, wish.seed, number), self._vocabulary.bar, fit)
+            for number in range(wish.variations * wish.candidates)
+        ]
+        return Recollection(past, self.gate, courses, wish.recall * says)
 
 
 class Recollection:
     """Several takes side by side, each with the same past and tokens of its own."""
 
-    def __init__(self, past: Past, gate: Gate, count: int, says: NDArray[np.float32]) -> None:
+    def __init__(
+        self, past: Past, gate: Gate, courses: Sequence[Course], says: NDArray[np.float32]
+    ) -> None:
+        """``says`` is the share of the past after each kind of token."""
         past.readers.add(self)
-        self._says = says
         self._past = past
         self._gate = gate
-        self._sequences = [Sequel(past) for _ in range(count)]
+        self._says = says
+        self._takes = [(Sequel(past), course) for course in courses]
         self._findings = Findings()
 
-    def expect(
-        self, logits: NDArray[np.float32], shares: Sequence[float]
-    ) -> NDArray[np.float32]:
+    def expect(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-probabilities ``[B, V]``: what the network expects by its ``logits`` ``[B, V]``,
-        mixed with what followed before; of that each take has its share ``[B]``, 0 to 1.
+        mixed with what followed before.
         """
         chances, entropy, peak = softmax(logits)
         alone = chances.copy()
         past, gate, blend = self._past, self._gate, fastest().blend
-        for row, own in enumerate(self._sequences):
+        shares = np.empty((len(chances), 1), dtype=np.float32)
+        for row, (own, course) in enumerate(self._takes):
+            kind = int(own.state[contexts.AT_KIND])
+            shares[row] = self._says[kind] * course.share
             blend(
-                chances[row], int(own.state[contexts.AT_KIND]),
-                float(entropy[row]), float(peak[row]),
+                chances[row], kind, float(entropy[row]), float(peak[row]),
                 own.contexts[own.length],
                 past.tokens, past.earlier, past.keys, past.latest,
                 own.tokens, own.contexts, own.first, own.length,
                 gate.base, gate.experts, *self._findings.arrays,
             )  # fmt: skip
-        kinds = [int(own.state[contexts.AT_KIND]) for own in self._sequences]
         alone -= chances
-        alone *= 1 - (self._says[kinds] * np.array(shares, dtype=np.float32))[:, None]
+        alone *= 1 - shares
         chances += alone
-        return np.log(np.maximum(chances, np.finfo(np.float32).tiny))
+        expected = np.log(np.maximum(chances, np.finfo(np.float32).tiny))
+        for row, (_, course) in enumerate(self._takes):
+            course.urge(expected[row])
+        return expected
 
     def accept(self, tokens: Sequence[int]) -> None:
         """Each take goes on with its token ``[B]``."""
-        for own, token in zip(self._sequences, tokens, strict=True):
+        for (own, course), token in zip(self._takes, tokens, strict=True):
             own.add(token)
+            course.accept(token)
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these takes only, in this order."""
-        self._sequences = [self._sequences[row] for row in rows]
+        self._takes = [self._takes[row] for row in rows]
 
 
 class Findings:

@@ -1,38 +1,42 @@
-"""Which bars of a take repeat the song."""
+"""Which bars of a take repeat the song, and from how far back."""
 
 from __future__ import annotations
 
 import pytest
 
-from engine.recall.habit import FREE, FREE_OF_LOOP, PHRASE, REPEATED, Habit, Manner
+from engine.recall.habit import LOOSE, PHRASE, Habit
 
 
-def manners(rate: float, seed: int, variation: int = 0, bars: int = 16) -> list[Manner]:
-    habit = Habit(rate, seed, variation)
-    found = []
-    for _ in range(bars):
-        found.append(habit.manner)
-        habit.enter_bar()
-    return found
+def drawn(distances: list[int], seed: int, variation: int = 0, bars: int = 16) -> list[int]:
+    habit = Habit(distances, seed, variation)
+    return [habit.next() for _ in range(bars)]
 
 
 def test_a_loop_is_left_in_every_phrase() -> None:
     for variation, repeated in ((0, 3), (1, 3), (2, 2), (5, 1), (6, 0), (15, 0)):
         for seed in range(20):
-            found = manners(1.0, seed, variation)
-            assert set(found) <= {REPEATED, FREE_OF_LOOP}
+            found = drawn([4] * 16, seed, variation)
+            assert set(found) <= {0, 4}
             for start in range(0, len(found), PHRASE):
-                assert found[start : start + PHRASE].count(REPEATED) == repeated
+                assert found[start : start + PHRASE].count(4) == repeated
+    assert Habit([4] * 16, 1, 0).share == LOOSE
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.25, 0.5])
-def test_as_often_as_the_song(rate: float) -> None:
-    found = [manner for seed in range(300) for manner in manners(rate, seed)]
-    assert set(found) <= {REPEATED, FREE}
-    assert found.count(REPEATED) / len(found) == pytest.approx(rate, abs=0.03)
+@pytest.mark.parametrize("repeated", [0, 4, 8])
+def test_as_often_as_the_song_and_as_far_back(repeated: int) -> None:
+    distances = [0] * (16 - repeated) + [2, 8] * (repeated // 2)
+    found = [distance for seed in range(300) for distance in drawn(distances, seed)]
+    assert set(found) <= {0, 2, 8}
+    for distance in (2, 8):
+        assert found.count(distance) / len(found) == pytest.approx(repeated / 32, abs=0.03)
+    assert Habit(distances, 1, 0).share == 1
+
+
+def test_without_a_past_nothing_is_repeated() -> None:
+    assert set(drawn([], 1)) == {0}
 
 
 def test_the_seed_decides_which() -> None:
-    assert manners(0.5, 7) == manners(0.5, 7)
-    assert len({tuple(manners(1.0, seed)) for seed in range(50)}) > 20
-    assert manners(0.5, 7, 0) != manners(0.5, 7, 1)
+    assert drawn([1] * 16, 7) == drawn([1] * 16, 7)
+    assert len({tuple(drawn([1] * 16, seed)) for seed in range(50)}) > 20
+    assert drawn([1] * 16, 7, 0) != drawn([1] * 16, 7, 1)

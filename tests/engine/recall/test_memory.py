@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from engine.recall import blend, chains, contexts, loops
 from engine.recall.compiled import loops as compile_loops
 from engine.recall.contexts import COUNT
 from engine.recall.gate import Gate
-from engine.recall.memory import FEWEST, Findings, Memory, Past, Recollection, softmax
+from engine.recall.habit import Habit
+from engine.recall.memory import (
+    ALL,
+    FEWEST,
+    KNOWN,
+    Findings,
+    Memory,
+    Past,
+    Recollection,
+    softmax,
+)
+from engine.recall.refrain import Course, only
 from engine.tokens.vocabulary import Vocabulary
+from engine.worker.wire import Room, Wish
 from tests.support.tiny_model import GATE, TOKENIZER
 
 PLAIN = loops.Loops(contexts.walk, chains.link, chains.unlink, blend.blend)
@@ -51,9 +65,24 @@ def remembering(bars: Sequence[Sequence[int]]) -> Memory:
     return memory
 
 
+def plain(memory: Memory, takes: int = 1, says: np.ndarray = ALL) -> Recollection:
+    """The mixture alone: no bar is to be repeated."""
+    courses = [
+        Course(lambda bars: (), Habit((0,), 1, number), VOCABULARY.bar, lambda tokens, bar: tokens)
+        for number in range(takes)
+    ]
+    return Recollection(memory._past, memory.gate, courses, says)
+
+
+def wish(*programs: int, **more: Any) -> Wish:
+    numbers = [VOCABULARY.programs[program] for program in programs]
+    first = Wish(context_end=0, rooms=[Room(4, 4, [], [])] * 8, programs=numbers, seed=3)
+    return replace(first, **more)
+
+
 def expected(recollection: Recollection, rows: int = 1) -> np.ndarray:
     """From a network that has no opinion."""
-    return recollection.expect(np.zeros((rows, SIZE), dtype=np.float32), [1.0] * rows)
+    return recollection.expect(np.zeros((rows, SIZE), dtype=np.float32))
 
 
 def logits(seed: int) -> np.ndarray:
@@ -70,7 +99,7 @@ class TestFollow:
         fresh = remembering(histories[-1])
         assert len(memory) == len(fresh) == sum(map(len, histories[-1]))
         np.testing.assert_array_equal(
-            expected(memory.recollect(1)), expected(fresh.recollect(1))
+            expected(plain(memory)), expected(plain(fresh))
         )
 
     @settings(max_examples=30, deadline=None)
@@ -79,19 +108,19 @@ class TestFollow:
         self, before: list[list[int]], after: list[list[int]]
     ) -> None:
         memory = remembering(before)
-        recollection = memory.recollect(1)
+        recollection = plain(memory)
         first = expected(recollection)
         memory.follow(named(after))
         np.testing.assert_array_equal(expected(recollection), first)
         np.testing.assert_array_equal(
-            expected(memory.recollect(1)), expected(remembering(after).recollect(1))
+            expected(plain(memory)), expected(plain(remembering(after)))
         )
 
     def test_room_is_made(self) -> None:
         bar = [VOCABULARY.bar, *VOCABULARY.position[:40]]
         memory = remembering([bar] * (2 * FEWEST // len(bar)))
         assert len(memory) > FEWEST
-        chances = np.exp(expected(memory.recollect(1))[0])
+        chances = np.exp(expected(plain(memory))[0])
         assert chances.argmax() == VOCABULARY.bar
 
     def test_what_is_the_same_is_not_done_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,22 +136,27 @@ class TestFollow:
         assert added == [2]
 
 
-def test_repetition_is_counted() -> None:
+def test_distances_of_repetition() -> None:
     start, a, b, c = [1], [VOCABULARY.bar, 60], [VOCABULARY.bar, 61], [VOCABULARY.bar, 62]
-    assert remembering([]).repetition() == 0
-    assert remembering([start, a]).repetition() == 0
-    assert remembering([start, a, a]).repetition() == 1
-    assert remembering([start, a, b]).repetition() == 0
-    assert remembering([start, a, b, a, c]).repetition() == pytest.approx(1 / 3)
-    assert remembering([start, *[a, b] * 12]).repetition() == 1
-    assert remembering([start, *[a, b] * 12, c]).repetition() == pytest.approx(15 / 16)
+    assert remembering([]).distances() == []
+    assert remembering([start, a]).distances() == []
+    assert remembering([start, a, a]).distances() == [1]
+    assert remembering([start, a, b, a, c]).distances() == [0, 2, 0]
+    assert remembering([start, *[a, b] * 12]).distances() == [2] * 16
+
+
+def test_loud_and_long_make_no_other_bar() -> None:
+    v = VOCABULARY
+    bars = [[v.bar, v.position[0], v.program[0], v.pitch[40], v.velocity[i], v.duration[i]]
+            for i in (3, 5)]  # fmt: skip
+    assert remembering([[1], *bars]).distances() == [1]
 
 
 class TestExpect:
     @settings(max_examples=40, deadline=None)
     @given(passages, st.integers(0, 2**32 - 1))
     def test_they_are_probabilities(self, bars: list[list[int]], seed: int) -> None:
-        found = remembering(bars).recollect(1).expect(logits(seed), [1.0])
+        found = plain(remembering(bars)).expect(logits(seed))
         found = np.exp(found.astype(np.float64))
         assert found.sum() == pytest.approx(1, abs=1e-4)
         assert (found >= 0).all()
@@ -132,12 +166,12 @@ class TestExpect:
     def test_a_take_counts_as_if_it_had_been_heard(
         self, bars: list[list[int]], take: list[int], seed: int
     ) -> None:
-        recollection = remembering(bars).recollect(1)
+        recollection = plain(remembering(bars))
         for token in take:
             recollection.accept([token])
-        heard = remembering([*bars, take] if take else bars).recollect(1)
+        heard = plain(remembering([*bars, take] if take else bars))
         np.testing.assert_allclose(
-            recollection.expect(logits(seed), [1.0]), heard.expect(logits(seed), [1.0]), atol=1e-5
+            recollection.expect(logits(seed)), heard.expect(logits(seed)), atol=1e-5
         )
 
     def test_what_always_followed_is_expected(self) -> None:
@@ -145,7 +179,7 @@ class TestExpect:
         bar = [v.bar, v.time_signature[3], v.position[0], v.program[0], v.pitch[40],
                v.velocity[8], v.duration[3], v.position[12], v.program[0], v.pitch[44],
                v.velocity[8], v.duration[3]]  # fmt: skip
-        recollection = remembering([bar] * 4).recollect(1)
+        recollection = plain(remembering([bar] * 4))
         for token in bar:
             chances = np.exp(expected(recollection)[0])
             assert chances.argmax() == token
@@ -153,18 +187,18 @@ class TestExpect:
             recollection.accept([token])
 
     def test_without_a_past_it_is_the_network(self) -> None:
-        alone = remembering([]).recollect(1).expect(logits(1), [1.0])
+        alone = plain(remembering([])).expect(logits(1))
         np.testing.assert_allclose(alone, np.log(softmax(logits(1))[0]), atol=1e-5)
 
     def test_a_share_of_nothing_is_the_network_itself(self) -> None:
         memory = remembering([[1, 2, 3]] * 4)
-        found = memory.recollect(1).expect(logits(1), [0.0])
+        found = plain(memory, says=0 * ALL).expect(logits(1))
         np.testing.assert_allclose(found, np.log(softmax(logits(1))[0]), atol=1e-4)
 
     def test_a_share_lies_between(self) -> None:
         memory = remembering([[1, 2, 3]] * 4)
         none, half, whole = (
-            np.exp(memory.recollect(1).expect(logits(1), [share])) for share in (0.0, 0.5, 1.0)
+            np.exp(plain(memory, says=share * ALL).expect(logits(1))) for share in (0.0, 0.5, 1.0)
         )
         np.testing.assert_allclose(half, (none + whole) / 2, atol=1e-5)
 
@@ -173,8 +207,9 @@ class TestExpect:
         bar = [v.bar, v.time_signature[3], v.position[0], v.program[0], v.pitch[40],
                v.velocity[8], v.duration[3]]  # fmt: skip
         memory = remembering([bar] * 4)
-        known = memory.recollect(1, [v.program[0]])
-        joined = memory.recollect(1, [v.program[0], v.program[5]])
+        assert memory.recollect(wish(0))._says.tolist() == ALL.tolist()
+        assert memory.recollect(wish(0, 5))._says.tolist() == KNOWN.tolist()
+        known, joined = plain(memory), plain(memory, says=KNOWN)
         for token in bar:
             sure, open_ = np.exp(expected(known)[0]), np.exp(expected(joined)[0])
             if token in bar[4:]:
@@ -188,7 +223,7 @@ class TestExpect:
     def test_takes_go_their_own_ways(self) -> None:
         bar = [VOCABULARY.bar, *VOCABULARY.position[:4]]
         memory = remembering([bar] * 4)
-        both = memory.recollect(2)
+        both = plain(memory, 2)
         both.accept([VOCABULARY.bar, VOCABULARY.position[7]])
         first, second = np.exp(expected(both, 2))
         assert first.argmax() == VOCABULARY.position[0]
@@ -196,7 +231,7 @@ class TestExpect:
         np.testing.assert_array_equal(np.exp(expected(both))[0], second)
 
     def test_a_long_take_has_room(self) -> None:
-        recollection = remembering([[1, 2, 3]]).recollect(1)
+        recollection = plain(remembering([[1, 2, 3]]))
         for i in range(2000):
             recollection.accept([i % SIZE])
         assert np.isfinite(expected(recollection)).all()
@@ -232,3 +267,59 @@ def test_compiled_and_plain_are_the_same(tokens: list[int], seed: int) -> None:
     np.testing.assert_array_equal(state, rest[0])
     np.testing.assert_allclose(chances, rest[1], rtol=1e-5, atol=1e-9)
     np.testing.assert_array_equal(findings.found, rest[2].found)
+
+
+class TestRefrain:
+    """Bars that are drawn to be repeated are."""
+
+    def bar(self, pitch: int) -> list[int]:
+        v = VOCABULARY
+        note = [v.program[0], v.pitch[pitch], v.velocity[8], v.duration[3]]
+        other = [v.program[4], v.pitch[pitch - 12], v.velocity[8], v.duration[3]]
+        return [v.bar, v.time_signature[3], v.position[0], *note, *other, v.position[24], *other]
+
+    def best(self, recollection: Recollection) -> int:
+        """What comes next where the network would rather have something else."""
+        network = np.zeros((1, SIZE), dtype=np.float32)
+        network[0, VOCABULARY.position[47]] = 6.0
+        return int(recollection.expect(network)[0].argmax())
+
+    @pytest.mark.parametrize("programs", [(0, 4), (0,), (4,)])
+    def test_a_bar_comes_again_for_the_instruments_of_the_take(
+        self, programs: tuple[int, ...]
+    ) -> None:
+        song = [[1], self.bar(40), self.bar(43), *[self.bar(40), self.bar(43)] * 6]
+        kept = {VOCABULARY.program[program] for program in programs}
+        repeated = 0
+        for seed in range(8):
+            recollection = remembering(song).recollect(wish(*programs, seed=seed))
+            for earlier in (song[-2], song[-1], song[-2], song[-1]):
+                wanted = only(earlier, kept, KINDS)
+                recollection.accept([wanted[0]])
+                made = [wanted[0]]
+                for token in wanted[1:]:
+                    made.append(self.best(recollection))
+                    recollection.accept([token])
+                repeated += made == wanted
+        assert repeated >= 20
+
+    def test_going_its_own_way_lasts_to_the_bar_line(self) -> None:
+        recollection = remembering([[1], *[self.bar(40)] * 8]).recollect(wish(0, 4, seed=1))
+        course = recollection._takes[0][1]
+        course.accept(VOCABULARY.bar)
+        if course._refrain is None:
+            pytest.skip("this seed begins with a free bar")
+        course.accept(VOCABULARY.position[3])
+        assert course._refrain.expected is None
+
+
+def test_only_some_instruments() -> None:
+    v = VOCABULARY
+    first = [v.program[0], v.pitch[40], v.velocity[8], v.duration[3]]
+    second = [v.program[4], v.pitch[30], v.velocity[8], v.duration[3]]
+    bar = [v.bar, v.time_signature[3], v.position[0], *first, v.position[2], *second,
+           v.position[5], *second, *first]  # fmt: skip
+    assert only(bar, {v.program[0], v.program[4]}, KINDS) == bar
+    assert only(bar, {v.program[0]}, KINDS) == [*bar[:2], v.position[0], *first, v.position[5],
+                                                *first]  # fmt: skip
+    assert only(bar, set(), KINDS) == bar[:2]
