@@ -39,7 +39,7 @@ from training.evaluate.players import ALONE
 from training.files import check_replaceable, made_whole
 from training.lora import adapter_weights, plain_weights
 from training.network import load_base, make_network, trained
-from training.parallel import Group
+from training.parallel import device_for
 
 WEIGHTS = Weights("weights.safetensors", "")
 RECALL = "recall.json"
@@ -97,7 +97,7 @@ def finish(
 
 def fitted_gate(model: Rwkv7, config: TrainConfig, data: TokenSet, learned: int) -> Gate:
     """The gate of a run that learned from so many tokens; the network reads where it learned."""
-    model.to(Group(config.device).device)
+    model.to(device_for(config.device))
     try:
         return recall.fit_to(model, data, config.seed, recall.tokens_for(learned))
     finally:

@@ -13,6 +13,13 @@ import torch
 from torch import Tensor, distributed
 
 
+def device_for(name: str) -> torch.device:
+    """What ``name`` means; ``auto`` is cuda where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
 class Group:
     """This process among the others; alone it does nothing."""
 
@@ -20,9 +27,7 @@ class Group:
         """Join the processes that ``torchrun`` has started, if it has."""
         self.rank = int(os.environ.get("RANK", "0"))
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(device)
+        self.device = device_for(device)
         if self.size > 1:
             cuda = self.device.type == "cuda"
             if cuda:
