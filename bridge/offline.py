@@ -15,6 +15,7 @@ from bridge.files.audio_file import check_output
 from bridge.files.midi_file import MidiSong, MidiTrack, Tempo, read_midi, restruck, write_midi
 from bridge.files.render import render_midi
 from engine import presets
+from engine.brief import chart_bars
 from engine.conductor import Conductor
 from engine.errors import Code, SidemanError
 from engine.messages import Ask, Keys, Reply, Scalar
@@ -32,6 +33,8 @@ TRACK = 1
 CLIENT = 1
 MIDI_SUFFIXES = (".mid", ".midi")
 RATE = 44_100
+FROM_CHORDS = "band"
+"""The preset that plays from chords alone, where none is named."""
 
 
 class Replies:
@@ -115,6 +118,9 @@ def play_on(
     conductor.session.meters = clock.meters
     if song is not None:
         hear(song, conductor.session)
+    bars = options.bars or preset.midi.bars
+    if options.bars is None and options.chords is not None:
+        bars = chart_bars(options.chords, clock.meters, end)
     ask = Ask("continue", 1, TRACK, _keys(options, at=end))
     if options.adapter is not None:
         conductor.shelf.adapt(options.adapter, 1.0, 0.0)
@@ -123,8 +129,8 @@ def play_on(
     while replies.error is None and (message := line.pump()) is not None:
         worker.receive(line, message, 0.0)
         if isinstance(message, Made):
-            bars = max(note[0] for note in message.notes) + 1
-            progress(bars / (options.bars or preset.midi.bars))
+            done = max(note[0] for note in message.notes) + 1
+            progress(done / bars)
     if replies.error is not None:
         raise replies.error
     return sorted(conductor.session.takes.values(), key=lambda take: take.number)
@@ -158,8 +164,12 @@ def _with_model(preset: Preset, model: str | None) -> Preset:
 
 
 def preset_of(options: ContinueOptions) -> str:
-    """The preset that was asked for, or the config's."""
-    return options.preset or options.config.preset
+    """The preset that was asked for, or the config's; a band where only chords are there."""
+    if options.preset is not None:
+        return options.preset
+    from_chords = options.input is None and options.chords is not None
+    usual = options.config.preset
+    return FROM_CHORDS if from_chords and usual == presets.DEFAULT else usual
 
 
 def bpm_of(song: MidiSong | None, options: ContinueOptions) -> float:

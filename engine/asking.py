@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.brief import Brief, Place, has_context, settle, variation_source, wish_for
+from engine.brief import Brief, Place, chart_bars, has_context, settle, variation_source, wish_for
 from engine.errors import Code, SidemanError
 from engine.hands import Hands
 from engine.messages.commands import Ask
@@ -15,6 +15,9 @@ from engine.session import Session, Track
 from engine.shelf import Shelf
 from engine.timing import Clock, Target, next_bar, next_sixteenth
 from engine.worker.wire import Wish
+
+LED_BY_CHORDS = ("continue", "accompany")
+"""Verbs whose take is as long as the chords that come with it, where no bars are asked for."""
 
 
 @dataclass(slots=True)
@@ -58,10 +61,13 @@ class Asking:
                 "nothing was played yet: play something, load a file, give chords, or name a preset"
                 f" that may begin by itself (preset {preset.name} may not)",
             )
-        return brief, self._place(ask, brief, track, now)
-
-    def _place(self, ask: Ask, brief: Brief, track: Track, now: float) -> Place:
         target = self._target(ask, now)
+        if brief.chords is not None and ask.keys.bars is None and ask.verb in LED_BY_CHORDS:
+            bars = chart_bars(brief.chords, self.clock.meters, target.bar)
+            brief = replace(brief, bars=bars)
+        return brief, self._place(ask, brief, track, target, now)
+
+    def _place(self, ask: Ask, brief: Brief, track: Track, target: Target, now: float) -> Place:
         if ask.verb == "variation":
             return variation_source(
                 self.session,

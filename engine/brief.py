@@ -14,7 +14,8 @@ from engine import chords, keys
 from engine.errors import Code, SidemanError
 from engine.instruments import find_program
 from engine.messages.commands import Ask, Verb
-from engine.music import DRUM_CHANNEL, DRUMS, Meter, Note
+from engine.messages.keys import MOST_BARS
+from engine.music import DRUM_CHANNEL, DRUMS, Meter, MeterMap, Note
 from engine.presets import Preset
 from engine.session import Session, Track
 from engine.takes import Take
@@ -134,6 +135,22 @@ def bars_for(
     if preset.midi.call and (length := phrase_bars(track, session)):
         return min(length, preset.midi.call)
     return preset.midi.bars
+
+
+def chart_bars(chart: str, meters: MeterMap, first: int) -> int:
+    """Bars that a chart of chords fills from bar ``first`` on, the last one perhaps in part.
+
+    Raises ``bad-arguments`` for what is no chart, and for one longer than a take may be.
+    """
+    coming = [meters.at(first + bar) for bar in range(MOST_BARS)]
+    left = chords.parse(chart, coming)[-1].end
+    for bars, meter in enumerate(coming, 1):
+        left -= meter.ticks
+        if left <= 0:
+            return bars
+    raise SidemanError(
+        Code.BAD_ARGUMENTS, f"chords: the chart is longer than the {MOST_BARS} bars of a take"
+    )
 
 
 def phrase_bars(track: Track, session: Session) -> int:
@@ -258,6 +275,7 @@ def wish_for(brief: Brief, place: Place, session: Session) -> wire.Wish:
         density=brief.density,
         polyphony=brief.preset.midi.polyphony,
         chord_share=brief.preset.midi.chord_share,
+        longest_rest=brief.preset.midi.longest_rest,
         reference=[wire.row(note) for note in place.reference],
         after=_after(session, end) if brief.verb == "infill" else [],
         candidates=candidates,

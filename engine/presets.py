@@ -69,8 +69,10 @@ class Midi:
     key: str | None = None
     chords: str | None = None
     """The chart that is played where the request brings none."""
-    chord_share: Annotated[float, Meta(ge=0, le=1)] = 0.7
+    chord_share: Annotated[float, Meta(ge=0, le=1)] = 0.8
     """Least share of chord tones where chords are given."""
+    longest_rest: Annotated[int, Meta(ge=0, le=MOST_BARS)] = 0
+    """Bars of silence after which an instrument comes in again, and all at the start; 0: never."""
     begins: bool = False
     """May begin by itself, on a track where nothing was played yet."""
     role: str = ""

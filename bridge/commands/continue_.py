@@ -22,7 +22,8 @@ def continue_(
         Path | None, Argument(metavar="[IN]", help="What was played: a .mid or audio file.")
     ] = None,
     bars: Annotated[
-        int | None, Option(min=1, max=MOST_BARS, help="Bars to play.  [the preset's]")
+        int | None,
+        Option(min=1, max=MOST_BARS, help="Bars to play.  [the chords', or the preset's]"),
     ] = None,
     preset: Annotated[str | None, Option(metavar="NAME", help="Preset to play with.")] = None,
     model: Annotated[

@@ -22,7 +22,8 @@ At = int | Literal["next", "now"]
 KEYS: Final[dict[str, Arg]] = {
     key.name: key
     for key in (
-        Arg("bars", "int", "length of the take", 1, MOST_BARS, default=4, unit="bars"),
+        Arg("bars", "int", "length of the take, or as long as the chords", 1, MOST_BARS, default=4,
+            unit="bars"),
         Arg("at", "int|str", "where it begins: the next bar line, the next sixteenth, or a bar",
             0, LAST_BAR, choices=("next", "now"), default="next"),
         Arg("preset", "str", "a preset for this request alone", 1, 200, default=None),

@@ -29,6 +29,9 @@ from engine.tokens.vocabulary import Ids, Vocabulary
 Bias = tuple[Ids, NDArray[np.float32]]
 """Ids, and what to add to the logit of each."""
 
+ENTRANCE = 20.0
+"""Added to the logit of an instrument that has rested long enough: it is all but certain."""
+
 
 class State(IntEnum):
     """What has to come next."""
@@ -78,6 +81,7 @@ class Writer:
         "_program",
         "_programs",
         "_reference",
+        "_resting",
         "_scale",
         "_state",
         "_tick",
@@ -117,6 +121,8 @@ class Writer:
         self._total = 0
         self._chord_notes = self._chord_tones = 0
         self._ends: dict[int, list[int]] = {program: [] for program in self._programs}
+        self._resting = dict.fromkeys(self._programs, -plan.longest_rest * plan.bars[0].meter.ticks)
+        """Since when each program is silent, in ticks from the take's start."""
         self._held: dict[int, dict[int, int]] = {}
         """When each pitch that a program has struck ends, in ticks from the take's start."""
         self._program = self._pitch_id = self._velocity_id = 0
@@ -146,15 +152,34 @@ class Writer:
     def bias(self) -> Bias | None:
         """What speaks for some of the next tokens: those that would repeat the reference.
 
-        The ids need not be allowed.
+        And the instrument that has rested long enough. The ids need not be allowed.
         """
-        if not self._reference or self.finished:
+        if self.finished:
             return None
-        ids = self._hints()
-        if not ids:
+        weights: dict[int, float] = {}
+        if self._reference:
+            weights = dict.fromkeys(self._hints(), self._plan.reference_strength)
+        due = self._entrance() if self._plan.longest_rest else None
+        if due is not None:
+            weights[due] = weights.get(due, 0.0) + ENTRANCE
+        if not weights:
             return None
-        values = np.full(len(ids), self._plan.reference_strength, dtype=np.float32)
-        return np.array(ids, dtype=np.int32), values
+        values = np.array(list(weights.values()), dtype=np.float32)
+        return np.array(list(weights), dtype=np.int32), values
+
+    def _entrance(self) -> int | None:
+        """The Program token of the first instrument that may begin here and has rested enough.
+
+        Only the first: programs ascend within a position, so a later one would shut it out.
+        """
+        if self._state not in (State.ONWARD, State.PROGRAM):
+            return None
+        longest = self._plan.longest_rest * self._plan.bars[self.bar].meter.ticks
+        now = self._origins[self.bar] + self._tick
+        for program in self._here:
+            if now - self._resting[program] >= longest:
+                return self._vocabulary.program_ids[program]
+        return None
 
     def accept(self, token: int) -> Note | None:
         """Take the next token; the note that it completes, unless that was a given one.
@@ -448,6 +473,7 @@ class Writer:
         self._count += 1
         self._total += 1
         end = self._origins[self.bar] + self._tick + duration
+        self._resting[program] = max(self._resting[program], end)
         if program != DRUMS:
             self._held.setdefault(program, {})[pitch] = end
         if self._plan.polyphony is not None:

@@ -45,8 +45,14 @@ class Plan:
     """Notes per quarter note: each bar holds within a quarter of this, spread over the bar."""
     polyphony: int | None = None
     """How many notes of one program may sound at once."""
-    chord_share: float = 0.7
+    chord_share: float = 0.8
     """Least share of chord tones among the pitched notes that begin where a chord holds."""
+    longest_rest: int = 0
+    """Bars of silence after which a program is called upon, at the take's start at once; 0: never.
+
+    It begins where the model next goes to a position that has room for it: a strong hint, not a
+    promise, so that it never stands against the other limits.
+    """
     min_notes: int = 1
     """Notes that the first bar must hold (the next one, where it has no room); 0 allows silence."""
     reference: tuple[Note, ...] = ()
@@ -73,6 +79,8 @@ class Plan:
             raise _bad(f"polyphony is at least 1, not {self.polyphony}")
         if not 0 <= self.chord_share <= 1:
             raise _bad(f"the share of chord tones is 0 to 1, not {self.chord_share}")
+        if self.longest_rest < 0:
+            raise _bad(f"the longest rest is 0 bars or more, not {self.longest_rest}")
         if self.min_notes < 0:
             raise _bad(f"the least number of notes is 0 or more, not {self.min_notes}")
         if not math.isfinite(self.reference_strength):

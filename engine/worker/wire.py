@@ -96,7 +96,9 @@ class Wish(msgspec.Struct, frozen=True):
     high: int = 127
     density: float | None = None
     polyphony: int | None = None
-    chord_share: float = 0.7
+    chord_share: float = 0.8
+    longest_rest: int = 0
+    """Bars of silence after which an instrument is called upon; 0 for never."""
     reference: list[NoteRow] = []
     after: list[Room] = []
     """What follows an infill, to choose among candidates by how well it follows."""

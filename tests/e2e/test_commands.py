@@ -206,7 +206,7 @@ def test_demo_writes_a_take_as_midi_and_as_sound(run: Run, tmp_path: Path) -> No
 
 def test_presets_and_models_say_kind_size_and_licence(run: Run) -> None:
     presets = {row["name"]: row for row in last_json(run("presets", "--json"))}
-    assert {"trio", "piano", "drums", "bass", "strings", "chords", "answer"} <= set(presets)
+    assert {"trio", "piano", "drums", "bass", "strings", "chords", "answer", "band"} <= set(presets)
     models = last_json(run("models", "--json"))
     for row in [*presets.values(), *models]:
         assert row["kind"] in ("midi", "audio") and row["licence"]

@@ -174,7 +174,14 @@ def test_chords(client: Client, music: Music, lead: int, chart: str) -> None:
             beat = (note.bar - answer.clip.bar) * 4 + int(note.beat)
             inside += note.pitch % 12 in tones[beat]
             total += 1
-    assert total and inside / total >= 0.6
+    assert total and inside / total >= 0.8
+
+
+def test_chords_in_band_out(client: Client, music: Music, lead: int) -> None:
+    chart = "C:4|Cm:2|C7:2|Cdim:4"
+    answer = client.request("continue", lead, chords=chart, preset="band", seed=1)
+    assert answer.clip.bars == 3
+    assert {note.channel for note in answer.notes} == {1, 2, 3, 4, 10}
 
 
 def test_chords_and_key_and_range_together(client: Client, music: Music, lead: int) -> None:
@@ -210,6 +217,7 @@ def test_program(client: Client, music: Music, lead: int) -> None:
         ("strings", lambda notes: pitches(notes) <= set(range(36, 97))),
         ("chords", lambda notes: pitches(notes) <= set(range(40, 85))),
         ("answer", lambda notes: bool(notes)),
+        ("band", lambda notes: {n.channel for n in notes} == {1, 2, 3, 4, 10}),
         ("trio", lambda notes: {n.channel for n in notes} <= {1, 2, 10}),
     ],
 )

@@ -13,6 +13,7 @@ from engine.brief import (
     MOST_SEQUENCES,
     Brief,
     Place,
+    chart_bars,
     has_context,
     new_take,
     phrase_bars,
@@ -316,3 +317,19 @@ class TestWishes:
             assert len(plan.bars) == bars
             assert plan.start == 240 * sixteenth
             assert all(0 <= note.tick < 3840 for each in plan.bars for note in each.given)
+
+
+class TestChartBars:
+    def test_meters_count(self) -> None:
+        meters = MeterMap([(5, Meter(3, 4))])
+        assert chart_bars("C:12", meters, 0) == 3
+        assert chart_bars("C:10", meters, 4) == 3
+        assert chart_bars("C|F|G", meters, 4) == 3
+
+    def test_a_last_bar_that_is_begun_counts(self) -> None:
+        assert chart_bars("C:4|F:1", MeterMap(), 0) == 2
+
+    def test_longer_than_a_take(self) -> None:
+        assert chart_bars("C:256", MeterMap(), 0) == 64
+        with pytest.raises(SidemanError, match="64 bars"):
+            chart_bars("C:257", MeterMap(), 0)

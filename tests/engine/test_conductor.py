@@ -239,7 +239,7 @@ class TestKeys:
         tones = ({0, 4, 7}, {9, 0, 4})
         notes = rolling.clips()[0].notes
         inside = sum(note.pitch % 12 in tones[note.bar - 8] for note in notes)
-        assert inside >= 0.6 * len(notes)
+        assert inside >= 0.8 * len(notes)
 
     def test_an_instrument_by_name(self, rolling: Band) -> None:
         rolling.ask(1, program="bass")

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,6 +73,7 @@ def plans(draw: st.DrawFn) -> Plan:
         density=draw(st.none() | st.floats(0.1, 30)),
         polyphony=draw(st.none() | st.integers(1, 4)),
         chord_share=draw(st.sampled_from([0.0, 0.5, 0.7, 1.0])),
+        longest_rest=draw(st.integers(0, 2)),
         min_notes=draw(st.integers(0, 3)),
         reference=tuple(reference),
         start=draw(st.integers(0, bars[0].meter.ticks - 1)) if draw(st.booleans()) else 0,
@@ -317,6 +319,27 @@ def test_variations_lean_towards_their_reference(vocabulary: Vocabulary) -> None
     assert notes == reference
 
 
+def test_nobody_rests_for_longer_than_is_asked(vocabulary: Vocabulary) -> None:
+    """Who follows every hint hears all instruments at once, and again after so many bars."""
+    plan = Plan((BarPlan(),) * 6, (DRUMS, 0, 33), longest_rest=2)
+    writer = Writer(vocabulary, plan)
+    began: dict[int, list[int]] = {program: [] for program in plan.programs}
+    while not writer.finished:
+        allowed, hints = writer.allowed(), writer.bias()
+        logits = np.zeros(len(vocabulary.all), np.float32)
+        logits[vocabulary.position.start] = 2.0  # one downbeat a bar, and on to the next
+        logits[vocabulary.bar] = 1.0
+        if hints is not None:
+            logits[hints[0]] += hints[1]
+        note = writer.accept(int(allowed[np.argmax(logits[allowed])]))
+        if note is not None:
+            began[note.program].append(note.bar)
+    for bars in began.values():
+        assert bars[0] == 0
+        assert all(later - earlier <= 3 for earlier, later in pairwise(bars))
+        assert bars[-1] >= 3
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -333,6 +356,7 @@ def test_variations_lean_towards_their_reference(vocabulary: Vocabulary) -> None
         {"polyphony": 0},
         {"chord_share": 1.1},
         {"min_notes": -1},
+        {"longest_rest": -1},
         {"start": 3840},
         {"reference_strength": float("inf")},
     ],
