@@ -6,6 +6,7 @@ open. The files ship in ``presets/``; a file of the same name in the user's fold
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -132,6 +133,12 @@ def parse(text: str, name: str, file: str = "") -> Preset:
 
 def folders() -> tuple[Path, ...]:
     """Where presets are looked for: the user's folder, then the shipped ones."""
+    return _folders(os.environ.get("XDG_CONFIG_HOME"), os.environ.get("HOME"))
+
+
+@lru_cache(maxsize=8)
+def _folders(*_where_the_user_lives: str | None) -> tuple[Path, ...]:
+    """Asking the system takes a tenth of a millisecond, and a request may name a preset."""
     return (
         platformdirs.user_config_path("sideman", appauthor=False) / "presets",
         Path(__file__).parents[1] / "presets",
