@@ -28,7 +28,7 @@ from bridge.osc.clients import Clients, Endpoint
 from bridge.osc.codec import capability_parts
 from bridge.osc.door import OscDoor
 from bridge.osc.server import OscServer
-from engine import garbage, presets
+from engine import garbage, presets, priority
 from engine.conductor import Conductor
 from engine.errors import Code, SidemanError
 from engine.messages import Command, Reply, Scalar, capabilities
@@ -252,6 +252,7 @@ def serve(options: ServeOptions) -> int:
     )
     # Threads that receive must get their turn soon; the default of 5 ms could be heard.
     sys.setswitchinterval(0.0005)
+    priority.come_first()
     engine = Engine(options)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: engine.stop())

@@ -22,7 +22,7 @@ from typing import BinaryIO
 from msgspec import DecodeError
 from msgspec.structs import replace
 
-from engine import garbage
+from engine import garbage, priority
 from engine.errors import Code, SidemanError
 from engine.generate import Making
 from engine.listener import Listener, digest
@@ -46,8 +46,6 @@ very processor: without a rest they would wait for the end of our time slice, so
 
 WARM_UP_STEPS = 24
 
-NICENESS = 5
-"""How far the worker stands back behind the engine, and behind the musician's other programs."""
 
 
 @dataclass(slots=True)
@@ -406,7 +404,7 @@ def main() -> int:
     # Whatever a library prints must not get between the messages.
     line = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    give_way()
+    priority.give_way()
     # The reader must get its turn soon while Python code is busy here; the default is 5 ms.
     sys.setswitchinterval(0.0005)
     inbox = Inbox(sys.stdin.buffer)
@@ -419,12 +417,6 @@ def main() -> int:
         elif not worker.work() and not sweeper.idle(time.monotonic()):
             inbox.wait()
     return 0
-
-
-def give_way() -> None:
-    """Let whoever carries notes go first where there are too few processors for all."""
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
 
 
 class Outlet:
