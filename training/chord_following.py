@@ -1,0 +1,133 @@
+"""Whether takes keep to the chords that they are given, beside how real music keeps to its own.
+
+The chords are those that :mod:`training.chords` hears in what really follows a held-out piece's
+cut; the model plays on from the same cut with them as the request's chart. The real share is kind
+to real music, whose own notes the chords were heard in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from statistics import fmean
+
+from engine import presets
+from engine.brief import Place, settle, wish_for
+from engine.chords import ChordSpan, parse
+from engine.errors import Code, SidemanError
+from engine.messages import Ask, Keys
+from engine.music import DRUMS, TICKS_PER_BEAT, Meter, MeterMap, Note
+from engine.session import Session
+from engine.timing import Target
+from engine.worker import wire
+from engine.worker.direct import DirectLine
+from training.chords import Tone, recognise
+from training.data import TokenSet
+from training.measures import Bars
+from training.samples import Cut, SampleConfig, cuts
+
+MODEL, TRACK = "model", 1
+WINDOW = 2 * TICKS_PER_BEAT
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Mean shares of chord tones among pitched notes, 0 to 1, over ``pieces`` held-out pieces."""
+
+    pieces: int
+    model: float
+    real: float
+
+
+def following(model: Path, data: TokenSet, collection: str, config: SampleConfig) -> Following:
+    """Compare on the first pieces of a collection whose real continuation has chords.
+
+    Raises `SidemanError` where the model can't be loaded, or no piece will do.
+    """
+    line = DirectLine()
+    line.send(wire.Load(MODEL, str(model)))
+    _work(line)
+    shares: list[tuple[float, float]] = []
+    for number, cut in enumerate(islice(cuts(data, collection, config), config.pieces)):
+        meters = cut.meters[len(cut.past) :]
+        chart = chart_of(cut.real, meters)
+        spans = parse(chart, meters)
+        real = share(cut.real, meters, spans)
+        if real is None:
+            continue
+        line.send(wire.Forget())
+        line.send(wire.Hear(_heard(cut)))
+        line.send(wire.Make(number + 1, MODEL, _wish(cut, chart, config.seed)))
+        take: list[list[Note]] = [[] for _ in cut.real]
+        for row in _work(line):
+            take[row[0]].append(Note(*row))
+        made = share(take, meters, spans)
+        if made is not None:
+            shares.append((made, real))
+    if not shares:
+        raise SidemanError(Code.NO_CONTEXT, f"no held-out piece of {collection} has chords to play")
+    return Following(len(shares), fmean(m for m, _ in shares), fmean(r for _, r in shares))
+
+
+def chart_of(bars: Bars, meters: Sequence[Meter]) -> str:
+    """The chords that some bars spell, by half notes from the first bar on, ``auto`` for none."""
+    lines = MeterMap(enumerate(meters))
+    end = lines.start(len(meters))
+    tones = [
+        Tone(lines.absolute(note.onset), note.duration, note.pitch)
+        for note in _pitched(bars)
+    ]
+    return "|".join(
+        f"{'auto' if chord is None else chord.name}:{min(WINDOW, end - i * WINDOW)}t"
+        for i, chord in enumerate(recognise(tones, end, WINDOW))
+    )
+
+
+def share(bars: Bars, meters: Sequence[Meter], spans: Sequence[ChordSpan]) -> float | None:
+    """Share of chord tones among the pitched notes that begin where a chord holds, if any do."""
+    lines = MeterMap(enumerate(meters))
+    inside: list[bool] = []
+    for note in _pitched(bars):
+        tick = lines.absolute(note.onset)
+        for span in spans:
+            if span.start <= tick < span.end and span.chord is not None:
+                inside.append(note.pitch % 12 in span.chord.pitch_classes)
+    return fmean(inside) if inside else None
+
+
+def _pitched(bars: Bars) -> Iterable[Note]:
+    return (note for bar in bars for note in bar if note.program != DRUMS)
+
+
+def _heard(cut: Cut) -> list[tuple[int, int, int, list[wire.NoteRow]]]:
+    return [
+        (bar, meter.num, meter.den, [wire.row(note) for note in notes])
+        for bar, (meter, notes) in enumerate(zip(cut.meters, cut.past, strict=False))
+    ]
+
+
+def _wish(cut: Cut, chart: str, seed: int) -> wire.Wish:
+    session = Session()
+    session.meters = MeterMap(enumerate(cut.meters))
+    track = session.track(TRACK)
+    for note in (note for bar in cut.past for note in bar):
+        session.play(track, note)
+    start, bars = len(cut.past), len(cut.real)
+    ask = Ask("continue", 1, TRACK, Keys.of({"bars": bars, "at": start, "chords": chart}))
+    preset = presets.load(cut.preset)
+    brief = settle(ask, track, session, preset, explicit=False, parameters={}, seed=seed, way="osc")
+    return wish_for(brief, Place(Target(start), bars, start), session)
+
+
+def _work(line: DirectLine) -> list[wire.NoteRow]:
+    """Let the worker do all that there is to do; the notes that it made."""
+    made: list[wire.NoteRow] = []
+    while (message := line.pump()) is not None:
+        match message:
+            case wire.Made(notes=notes):
+                made += notes
+            case wire.JobFailed() | wire.Failed():
+                raise SidemanError(Code(message.code), message.text)
+    return made
