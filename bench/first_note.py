@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.echo import Echo
 from bench.tools import ROOT, SPREAD, engine, heard, number, one_thread, spread, table, verdict
 from bridge.measure import BAND, CONTEXT_BARS, FAST_BPM, Rehearsal, Spread, band_bar, triggers
 from engine import presets
@@ -128,11 +129,14 @@ def hire(midigpt: str | None) -> tuple[list[Peer], list[str]]:
 
 def measure(
     count: int, every: int, peers: Sequence[Peer]
-) -> tuple[dict[str, list[float]], dict[str, int]]:
-    """All of them in turns: first notes of ours in seconds by mode, and how many were late."""
+) -> tuple[dict[str, list[float]], dict[str, int], list[float]]:
+    """All of them in turns: first notes of ours in seconds by mode, how many were late, and what a
+    bare process took to answer after the same rest.
+    """
     ours: dict[str, list[float]] = {name: [] for name, *_ in MODES}
     late = dict.fromkeys(ours, 0)
-    with engine() as client:
+    floor: list[float] = []
+    with engine() as client, Echo() as echo:
         rehearsal = Rehearsal(client, FAST_BPM)
         rehearsal.play_context()
         for i in range(-2, count):  # the first two are rehearsal
@@ -142,11 +146,12 @@ def measure(
                 if i >= 0:
                     ours[name].append(answer.first_note)
                     late[name] += len(answer.late)
+            floor.append(echo.seconds(SETTLE))
             for peer in peers:
                 for job in peer.seconds:
                     if job == "state kept" or i % every == 0:
                         peer.do(job, counts=i >= 0)
-    return ours, late
+    return ours, late, floor
 
 
 def main() -> None:
@@ -166,20 +171,25 @@ def main() -> None:
         parser.error(f"there is no {a.midigpt}")
     peers, missing = ([], []) if a.no_peers else hire(a.midigpt)
     try:
-        ours, late = measure(a.triggers, a.every, peers)
+        ours, late, floor = measure(a.triggers, a.every, peers)
     finally:
         for peer in peers:
             peer.close()
-    report(ours, late, peers, missing)
+    report(ours, late, floor, peers, missing)
 
 
 def report(
-    ours: dict[str, list[float]], late: dict[str, int], peers: Sequence[Peer], missing: list[str]
+    ours: dict[str, list[float]],
+    late: dict[str, int],
+    floor: list[float],
+    peers: Sequence[Peer],
+    missing: list[str],
 ) -> None:
     """The table, and which targets hold."""
     found = {name: Spread.of(values, 1000) for name, values in ours.items()}
     without, with_it = (found[name] for name, *_ in MODES[:2])
-    rows = [[f"Sideman over OSC, {name}", *spread(ours[name]), "", ""] for name in ours]
+    rows = [["a bare process that echoes a datagram", *spread(floor), "", ""]]
+    rows += [[f"Sideman over OSC, {name}", *spread(ours[name]), "", ""] for name in ours]
     slower: dict[str, list[float]] = {}
     for peer in peers:
         for job, seconds in peer.seconds.items():
