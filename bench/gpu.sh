@@ -1,8 +1,11 @@
 #!/bin/sh
 # What only a machine with an NVIDIA GPU can say: that the CUDA step computes what the others do,
-# and how fast it is. Tables go into the folder that is named.
+# how fast it is, and what the model that ships learns there. Tables and weights go into the folder
+# that is named.
 #
 #   bench/gpu.sh FOLDER        PYTHON=/path/to/python for another than .venv's
+#                              SIDEMAN_DATA=folder of the music; without it nothing is trained
+#                              MINUTES=20 of training
 #
 # Exit status 1 where there is no GPU, or where anything is wrong.
 set -eu
@@ -41,4 +44,18 @@ echo "== parity and speed of the step" >&2
 "$python" bench/torch_step.py --device cuda > "$folder/step.md" \
     || { cat "$folder/step.md" >&2; echo "error: the CUDA step is wrong" >&2; exit 1; }
 cat "$folder/step.md"
+
+midis=${SIDEMAN_DATA:-../shared/data}/midi
+if [ -d "$midis" ]; then
+    echo "== the model that ships, ${MINUTES:-20} minutes" >&2
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    "$python" -m training.build tokenize training/recipes/band.toml "$midis" "$work/tokens"
+    "$python" bench/midi_training.py "$work/tokens" --compile > "$folder/training.md"
+    cat "$folder/training.md"
+    "$python" -m training.build midi "$work/tokens" "$work/run" --minutes "${MINUTES:-20}" --lanes 64
+    "$python" -m training.build model "$work/tokens" "$work/run" "$folder/sideman-band-4x256"
+else
+    echo "no music at $midis: nothing is trained" >&2
+fi
 echo "tables are in $folder" >&2
