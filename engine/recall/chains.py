@@ -19,23 +19,29 @@ FREE = -1
 
 def link(
     contexts: Numbers, first: int, last: int, earlier: Places, keys: Numbers, latest: Places
-) -> None:
-    """Add the places from ``first`` to before ``last``.
+) -> int:
+    """Add the places from ``first`` to before ``last``; returns how many keys are new.
 
     ``earlier`` ``[N, COUNT]`` gets the place before each with the same context, or -1. ``keys`` and
     ``latest`` ``[C]`` are the table, open-addressed; C is a power of two and more than all
-    contexts.
+    contexts that were ever added.
     """
     most = len(keys) - 1
+    fresh = 0
     for i in range(first, last):
         for column in range(COUNT):
             key = int(contexts[i, column])
             slot = (key >> 24) & most
             while keys[slot] != FREE and keys[slot] != key:
                 slot = (slot + 1) & most
-            earlier[i, column] = latest[slot] if keys[slot] == key else -1
+            if keys[slot] == key:
+                earlier[i, column] = latest[slot]
+            else:
+                earlier[i, column] = -1
+                fresh += 1
             keys[slot] = key
             latest[slot] = i
+    return fresh
 
 
 def unlink(

@@ -26,7 +26,7 @@ def _array(kind: types.Type, dimensions: int) -> types.Type:
 TOKENS, NUMBERS, REALS = _array(types.int32, 1), _array(LONG, 1), _array(REAL, 1)
 PLACES, CONTEXTS, TABLE = _array(types.int32, 2), _array(LONG, 2), _array(REAL, 2)
 WALK = types.void(TOKENS, LONG, LONG, NUMBERS, NUMBERS, CONTEXTS)
-CHAIN = types.void(CONTEXTS, LONG, LONG, PLACES, NUMBERS, TOKENS)
+CHAIN = CONTEXTS, LONG, LONG, PLACES, NUMBERS, TOKENS
 BLEND = types.void(
     _array(types.float32, 1), LONG, REAL, REAL, NUMBERS,
     TOKENS, PLACES, NUMBERS, TOKENS,
@@ -41,7 +41,7 @@ def loops() -> Loops:
     """All of them, out of the cache or compiled now."""
     return Loops(
         walk=code_cache.compiled(walk, WALK, nogil=True),
-        link=code_cache.compiled(link, CHAIN, nogil=True),
-        unlink=code_cache.compiled(unlink, CHAIN, nogil=True),
+        link=code_cache.compiled(link, LONG(*CHAIN), nogil=True),
+        unlink=code_cache.compiled(unlink, types.void(*CHAIN), nogil=True),
         blend=code_cache.compiled(blend, BLEND, nogil=True),
     )

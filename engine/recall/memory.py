@@ -52,6 +52,9 @@ KNOWN = np.array([kind in (PROGRAM, PITCH, VELOCITY) for kind in range(KIND_COUN
 LOAD = 2
 """Slots of the table for each context at least."""
 
+CROWDED = 0.75
+"""Part of the slots that may be filled before a new table is made."""
+
 
 class Past:
     """Tokens, their contexts and chains: the arrays that the loops work on."""
@@ -67,6 +70,8 @@ class Past:
         slots = 1 << (LOAD * COUNT * room - 1).bit_length()
         self.keys: Numbers = np.full(slots, FREE, dtype=np.int64)
         self.latest: Tokens = np.zeros(slots, dtype=np.int32)
+        self.filled = 0
+        """Slots of the table that have a key, also those whose places were taken back."""
         fastest().walk(self.tokens, 0, 0, kinds, self.state, self.contexts)
 
     def copy(self, room: int) -> Past:
@@ -82,8 +87,15 @@ class Past:
         first, last = self.length, self.length + len(fresh)
         self.tokens[first:last] = fresh
         loops.walk(self.tokens, first, last, self.kinds, self.state, self.contexts)
-        loops.link(self.contexts, first, last, self.earlier, self.keys, self.latest)
+        self.filled += loops.link(
+            self.contexts, first, last, self.earlier, self.keys, self.latest
+        )
         self.length = last
+
+    def has_room(self, tokens: int) -> bool:
+        """Whether so many more fit: into the arrays, and into a table that stays fast."""
+        crowd = self.filled + COUNT * tokens
+        return self.length + tokens <= len(self.tokens) and crowd <= CROWDED * len(self.keys)
 
     def take_back(self, length: int, state: Numbers) -> None:
         """Be ``length`` tokens long again, where ``state`` was the state."""
@@ -141,7 +153,7 @@ class Memory:
             return
         self._shorten(same)
         fresh = sum(len(tokens) for _, tokens in bars[same:])
-        self._make_room(self._past.length + fresh)
+        self._make_room(fresh)
         for running, tokens in bars[same:]:
             self._past.add(tokens)
             state, content = self._past.state.copy(), self._content(tokens)
@@ -174,13 +186,14 @@ class Memory:
             past.take_back(length, state)
         del self._marks[bars:]
 
-    def _make_room(self, length: int) -> None:
-        room = len(self._past.tokens)
-        if length <= room and not self._past.readers:
+    def _make_room(self, fresh: int) -> None:
+        past = self._past
+        if past.has_room(fresh) and not past.readers:
             return
-        while room < length:
+        room = len(past.tokens)
+        while room < past.length + fresh:
             room *= 2
-        self._past = self._past.copy(room)
+        self._past = past.copy(room)
 
     def recollect(self, wish: Wish) -> Recollection:
         """What the takes of a wish, that follow the past, see of it.

@@ -246,10 +246,10 @@ class Worker:
             return
         due = float("inf") if message.due is None else message.due
         job = self._foreseen(message)
+        self._guess = None  # a wrong one would keep the memory from going on without a copy
         if job is None:
             self._jobs[message.job] = Job(message.job, message.model, message.wish, due)
             return
-        self._guess = None
         # All is said once more: the engine may have let go of what it was told of the guess.
         job.number, job.due, job.fed, job.said, job.speculated = message.job, due, 0, 0, True
         self._jobs[job.number] = job

@@ -123,6 +123,19 @@ class TestFollow:
         chances = np.exp(expected(plain(memory))[0])
         assert chances.argmax() == VOCABULARY.bar
 
+    def test_what_was_taken_back_does_not_fill_the_table(self) -> None:
+        """Each note of a jam makes another context of the open bar; a table that is full hangs."""
+        memory = Memory(VOCABULARY, GATE_OF_MODEL)
+        random = np.random.default_rng(1)
+        for _ in range(120):
+            bars = [random.integers(0, SIZE, 200).tolist() for _ in range(4)]
+            memory.follow(named(bars))
+            assert memory._past.filled <= 0.75 * len(memory._past.keys)
+        assert len(memory._past.tokens) == FEWEST
+        np.testing.assert_array_equal(
+            expected(plain(memory)), expected(plain(remembering(bars)))
+        )
+
     def test_what_is_the_same_is_not_done_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         memory = remembering([[1, 2, 3]] * 4)
         added: list[int] = []
