@@ -34,6 +34,7 @@ from engine.recall.gate import Gate
 from engine.recall.habit import LAST_BARS, Habit
 from engine.recall.loops import fastest
 from engine.recall.refrain import Course, only
+from engine.sampling import COLDEST
 from engine.tokens.vocabulary import Vocabulary
 from engine.worker.wire import Wish
 
@@ -51,6 +52,9 @@ KNOWN = np.array([kind in (PROGRAM, PITCH, VELOCITY) for kind in range(KIND_COUN
 
 LOAD = 2
 """Slots of the table for each context at least."""
+
+NARROW = 0.01
+"""At this top-p and below nothing but the likeliest token is left."""
 
 CROWDED = 0.75
 """Part of the slots that may be filled before a new table is made."""
@@ -220,11 +224,20 @@ class Memory:
             alone = room is None or not room.given
             return only(tokens, programs, past.kinds) if alone else tokens
 
+        bars = len(wish.rooms)
         courses = [
-            Course(earlier, Habit(distances, wish.seed, number), self._vocabulary.bar, fit)
-            for number in range(wish.variations * wish.candidates)
+            Course(earlier, Habit(distances, bars, *lot), self._vocabulary.bar, fit)
+            for lot in _lots(wish)
         ]
         return Recollection(past, self.gate, courses, wish.recall * says)
+
+
+def _lots(wish: Wish) -> list[tuple[int, int]]:
+    """Seed and number of each sequence; all the same where the likeliest is asked for."""
+    count = wish.variations * wish.candidates
+    if wish.temperature <= COLDEST or wish.top_p <= NARROW or wish.top_k == 1:
+        return [(0, 0)] * count
+    return [(wish.seed, number) for number in range(count)]
 
 
 class Recollection:

@@ -66,10 +66,10 @@ def test_a_take_that_the_song_is_in_goes_on(
     keys = {"bars": 64, "at": phrase.bars, "seed": 3}
     whole = client.request("continue", 1, **keys)
     client.ask("/sideman/discard", whole.clip.take)
-    client.roll(phrase.bars - 1, 3.9, bpm=40.0)  # 0.15 s before the take's first bar line
+    client.roll(phrase.bars - 1, 3.6, bpm=40.0)  # 0.6 s before the take's first bar line
     answer = client.start("continue", 1, **keys)
     client.next_note(answer)
-    client.send_in(0.2, ("/sideman/ping", 77))
+    client.send_in(0.7, ("/sideman/ping", 77))
     client.next("/sideman/pong", 77)  # the song is in the take's first bar
     assert client.status()["generating"], "it is still being made"
     engine.worker().kill()

@@ -67,9 +67,10 @@ def remembering(bars: Sequence[Sequence[int]]) -> Memory:
 
 def plain(memory: Memory, takes: int = 1, says: np.ndarray = ALL) -> Recollection:
     """The mixture alone: no bar is to be repeated."""
+    habits = [Habit((0,), 1, 1, number) for number in range(takes)]
     courses = [
-        Course(lambda bars: (), Habit((0,), 1, number), VOCABULARY.bar, lambda tokens, bar: tokens)
-        for number in range(takes)
+        Course(lambda bars: (), habit, VOCABULARY.bar, lambda tokens, bar: tokens)
+        for habit in habits
     ]
     return Recollection(memory._past, memory.gate, courses, says)
 
