@@ -226,7 +226,9 @@ class Memory:
 
         bars = len(wish.rooms)
         courses = [
-            Course(earlier, Habit(distances, bars, *lot), self._vocabulary.bar, fit)
+            Course(
+                earlier, Habit(distances, bars, *lot), self._vocabulary.bar, fit, self._content
+            )
             for lot in _lots(wish)
         ]
         return Recollection(past, self.gate, courses, wish.recall * says)
@@ -277,6 +279,7 @@ class Recollection:
         chances += alone
         expected = np.log(np.maximum(chances, np.finfo(np.float32).tiny))
         for row, (_, course) in enumerate(self._takes):
+            expected[row] /= course.warmth
             course.urge(expected[row])
         return expected
 
