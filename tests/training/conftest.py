@@ -28,12 +28,6 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(autouse=True)
-def own_home(tmp_path_factory, monkeypatch):
-    """Runs are noted in the user's data folder: not in the one of whoever runs the tests."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
-
-
 def _write_song(path: Path, root: int, bars: int = 8, meter: tuple[int, int] = (4, 4)) -> None:
     """A band of piano, bass and drums on one chord; bass stands before piano in the file."""
     score = Score(480)

@@ -253,10 +253,11 @@ def test_a_full_disk_is_named_and_leaves_the_former_checkpoint(config, monkeypat
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(SidemanError, match="the disk is full"):
-        train(replace(config, steps=4))
-    monkeypatch.undo()
+    # In a context: undoing all would also take away the clean user folders that tests have.
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "fsync", full)
+        with pytest.raises(SidemanError, match="the disk is full"):
+            train(replace(config, steps=4))
     assert (config.run / checkpoint.FILE).read_bytes() == before
     assert not list(config.run.glob("*.part"))
     train(replace(config, steps=4))
