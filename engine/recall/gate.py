@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from engine.errors import Code, SidemanError
+from engine.models.folder import ModelInfo, vouched
 from engine.recall.blend import BASE_FEATURES, CONTEXT_FEATURES, Reals
 from engine.recall.contexts import COUNT, KIND_COUNT, NAMES
 
@@ -38,6 +39,13 @@ class Gate:
         """Write the file; numbers to five digits, far finer than what can be heard."""
         file = GateFile(FORMAT, NAMES, _rounded(self.base), _rounded(self.experts))
         path.write_bytes(msgspec.json.encode(file) + b"\n")
+
+    @classmethod
+    def of(cls, folder: Path, info: ModelInfo) -> Gate | None:
+        """That of the model in ``folder``; None where it has none. Raises ``bad-file``."""
+        if info.recall is None:
+            return None
+        return cls.load(vouched(folder, info.recall.file, info.recall.sha256))
 
     @classmethod
     def load(cls, path: Path) -> Gate:

@@ -15,7 +15,7 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.models.folder import ModelInfo, vouched
+from engine.models.folder import ModelInfo
 from engine.recall import contexts
 from engine.recall.blend import LATEST, Reals
 from engine.recall.chains import FREE, Places
@@ -135,9 +135,8 @@ class Memory:
     @classmethod
     def of(cls, folder: Path, info: ModelInfo, vocabulary: Vocabulary) -> Memory | None:
         """An empty one for the model in ``folder``; None where the model has no gate."""
-        if info.recall is None:
-            return None
-        return cls(vocabulary, Gate.load(vouched(folder, info.recall.file, info.recall.sha256)))
+        gate = Gate.of(folder, info)
+        return None if gate is None else cls(vocabulary, gate)
 
     def __len__(self) -> int:
         """Tokens that are remembered."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engine.models import registry
 from engine.models.base import Model
-from engine.models.folder import read_info, vouched
+from engine.models.folder import read_info
 from engine.models.rwkv.family import RwkvFamily, read
 from engine.models.rwkv.torch_model import Rwkv7
 from engine.recall.gate import Gate
@@ -80,10 +80,7 @@ def predictors_of(folder: Path, begin: int, device: str = "cpu") -> dict[str, Pr
         model = registry.load(folder, device=device)
         model.warm_up()
         return {MODEL: Stepped(model, begin)}
-    gate = None
-    if info.recall is not None:
-        gate = Gate.load(vouched(folder, info.recall.file, info.recall.sha256))
-    return predictors_with(load_network(folder, device), gate, folder, begin)
+    return predictors_with(load_network(folder, device), Gate.of(folder, info), folder, begin)
 
 
 def predictors_with(
