@@ -142,6 +142,28 @@ def read_description(path: Path, kind: type[Description], what: str) -> Descript
         raise bad_file(path, f"not a valid description: {error}") from error
 
 
+def read_family_info(
+    folder: Path, family: str, architecture: str, limits: Mapping[str, int]
+) -> ModelInfo:
+    """As :func:`read_info`, for a model of this family and architecture, of believable sizes.
+
+    Raises ``unknown-model`` for another family, ``bad-file`` for the rest.
+    """
+    info = read_info(folder)
+    path = folder / MODEL_JSON
+    if info.family != family:
+        raise SidemanError(
+            Code.UNKNOWN_MODEL,
+            f"{folder.name} is of the family {info.family[:40]!r}, not {family}",
+        )
+    if info.architecture != architecture:
+        raise bad_file(path, f"architecture {info.architecture[:40]!r} is not {architecture}")
+    for name, limit in limits.items():
+        if info.sizes.get(name, 0) > limit:
+            raise bad_file(path, f"size '{name}' is {info.sizes[name]}; {limit} is the most")
+    return info
+
+
 def member(folder: Path, name: str, described: str = MODEL_JSON) -> Path:
     """The file called ``name`` inside ``folder``.
 

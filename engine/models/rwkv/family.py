@@ -11,7 +11,7 @@ from engine.code_cache import ready
 from engine.errors import Code, SidemanError
 from engine.models.adapters import Attached
 from engine.models.base import Model
-from engine.models.folder import MODEL_JSON, ModelInfo, bad_file, read_info, read_weights
+from engine.models.folder import ModelInfo, read_family_info, read_weights
 from engine.models.rwkv.adapter import merged, read_adapter
 from engine.models.rwkv.architecture import ARCHITECTURE, Sizes, tensors
 from engine.models.rwkv.compile import background, compile_step
@@ -164,17 +164,7 @@ def numba_kernel(weights: Packed, sizes: Sizes, precision: str) -> Kernel:
 
 def read(folder: Path) -> tuple[ModelInfo, Sizes, dict[str, Float]]:
     """The description, sizes and tensors of an RWKV-7 folder, checked against each other."""
-    info = read_info(folder)
-    path = folder / MODEL_JSON
-    if info.family != RwkvFamily.name:
-        raise SidemanError(
-            Code.UNKNOWN_MODEL, f"{folder.name} is of the family {info.family[:40]!r}, not rwkv"
-        )
-    if info.architecture != ARCHITECTURE:
-        raise bad_file(path, f"architecture {info.architecture[:40]!r} is not {ARCHITECTURE}")
-    for name, limit in LIMITS.items():
-        if info.sizes.get(name, 0) > limit:
-            raise bad_file(path, f"size '{name}' is {info.sizes[name]}; {limit} is the most")
+    info = read_family_info(folder, RwkvFamily.name, ARCHITECTURE, LIMITS)
     sizes = Sizes.from_json(info.sizes)
     return info, sizes, read_weights(folder, info, tensors(sizes))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.errors import Code, SidemanError
 from engine.models.adapters import Attached
-from engine.models.folder import MODEL_JSON, ModelInfo, bad_file, read_info, read_weights
+from engine.models.folder import ModelInfo, read_family_info, read_info, read_weights
 from engine.models.rwkv4.architecture import ARCHITECTURE, Sizes, tensors
 from engine.models.rwkv4.numpy_step import NumpyKernel
 from engine.models.rwkv4.state import Rwkv4Stream, zero_state
@@ -79,18 +79,7 @@ class Rwkv4Family:
                 Code.BAD_ARGUMENTS,
                 f"RWKV-4 plays on the cpu in float32, not on {device[:20]!r} in {precision[:20]!r}",
             )
-        info = read_info(folder)
-        path = folder / MODEL_JSON
-        if info.family != self.name:
-            raise SidemanError(
-                Code.UNKNOWN_MODEL,
-                f"{folder.name} is of the family {info.family[:40]!r}, not {self.name}",
-            )
-        if info.architecture != ARCHITECTURE:
-            raise bad_file(path, f"architecture {info.architecture[:40]!r} is not {ARCHITECTURE}")
-        for name, limit in LIMITS.items():
-            if info.sizes.get(name, 0) > limit:
-                raise bad_file(path, f"size '{name}' is {info.sizes[name]}; {limit} is the most")
+        info = read_family_info(folder, self.name, ARCHITECTURE, LIMITS)
         sizes = Sizes.from_json(info.sizes)
         weights = read_weights(folder, info, tensors(sizes))
         return Rwkv4Model(info, sizes, NumpyKernel(weights, sizes))
