@@ -47,7 +47,6 @@ very processor: without a rest they would wait for the end of our time slice, so
 WARM_UP_STEPS = 24
 
 
-
 @dataclass(slots=True)
 class Player:
     """A loaded model with the vocabulary that it speaks and what it has heard."""
