@@ -75,10 +75,7 @@ def chart_of(bars: Bars, meters: Sequence[Meter]) -> str:
     """The chords that some bars spell, by half notes from the first bar on, ``auto`` for none."""
     lines = MeterMap(enumerate(meters))
     end = lines.start(len(meters))
-    tones = [
-        Tone(lines.absolute(note.onset), note.duration, note.pitch)
-        for note in _pitched(bars)
-    ]
+    tones = [Tone(lines.absolute(note.onset), note.duration, note.pitch) for note in _pitched(bars)]
     return "|".join(
         f"{'auto' if chord is None else chord.name}:{min(WINDOW, end - i * WINDOW)}t"
         for i, chord in enumerate(recognise(tones, end, WINDOW))

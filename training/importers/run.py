@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from engine.errors import Code, SidemanError
 from training.importers.formats import Format, recognise
 from training.importers.song import write_midi
+from training.processes import pool, undisturbed
 
 MIDI_SUFFIXES = (".mid", ".midi")
 
@@ -193,8 +192,10 @@ def _run(
         yield from map(work, sources, places)
         return
     try:
-        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-            yield from pool.map(work, sources, places, chunksize=8)
+        with pool(jobs) as workers:
+            with undisturbed():
+                results = workers.map(work, sources, places, chunksize=8)
+            yield from results
     except BrokenProcessPool as error:
         text = "a process was killed, most likely for want of memory: go on with fewer --jobs"
         raise SidemanError(Code.WORKER_DIED, text) from error

@@ -5,22 +5,18 @@ Tasks and results are bytes and plain objects, so that a worker needs nothing bu
 
 from __future__ import annotations
 
-import gc
-import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
 from itertools import islice
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 from engine.errors import Code, SidemanError
+from training.processes import pool as new_pool
+from training.processes import undisturbed
 from training.tokenize.config import Cleaning, Vocabulary
 from training.tokenize.encode import Encoder, Result, Unusable
 
@@ -76,7 +72,7 @@ def _batches(tasks: Iterable[Task]) -> Iterator[list[Task]]:
 
 def _in_processes(tasks: Iterable[Task], settings: Settings, jobs: int) -> Iterator[Done]:
     batches = _batches(tasks)
-    pool = _pool(jobs)
+    pool = new_pool(jobs)
     running: dict[Future[list[Done]], list[Task]] = {}
     try:
         while True:
@@ -97,14 +93,14 @@ def _in_processes(tasks: Iterable[Task], settings: Settings, jobs: int) -> Itera
                 lost = [task for batch in (*running.values(), *waiting) for task in batch]
                 running = {}
                 yield from _one_by_one(lost, settings)
-                pool = _pool(jobs)
+                pool = new_pool(jobs)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _one_by_one(tasks: list[Task], settings: Settings) -> Iterator[Done]:
     """Encode tasks of which one has ended a worker: that one is unusable, the others are not."""
-    pool = _pool(1)
+    pool = new_pool(1)
     try:
         for task in tasks:
             try:
@@ -112,47 +108,14 @@ def _one_by_one(tasks: list[Task], settings: Settings) -> Iterator[Done]:
             except BrokenProcessPool:
                 yield task[0], Unusable("cannot be read: it brings the MIDI reader down")
                 pool.shutdown()
-                pool = _pool(1)
+                pool = new_pool(1)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Hold ctrl-C back: processes that begin meanwhile never see one, this one sees it after."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
-
-
 def _submit(pool: ProcessPoolExecutor, settings: Settings, batch: list[Task]) -> Future[list[Done]]:
-    with _undisturbed():  # the pool begins its processes as it is given work
+    with undisturbed():
         return pool.submit(_encode, settings, batch)
-
-
-def _pool(jobs: int) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
-
-
-def _begin() -> None:
-    """Make a process a worker: it leaves ctrl-C to its parent, on Windows too, and ends when that
-    one does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.freeze()
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _on_ray(tasks: Iterable[Task], settings: Settings, address: str) -> Iterator[Done]:

@@ -1,0 +1,50 @@
+import signal
+import threading
+
+import pytest
+
+from training.processes import pool, undisturbed
+
+
+def _ignores_ctrl_c(_):
+    return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_ctrl_c_that_another_thread_gets_waits_for_the_end_of_the_block():
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    reached = False
+    try:
+        with pytest.raises(KeyboardInterrupt), undisturbed():
+            signal.pthread_kill(other.ident, signal.SIGINT)
+            for _ in range(100_000):
+                pass
+            reached = True
+    finally:
+        done.set()
+        other.join()
+    assert reached
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_of_the_main_thread_waits_too():
+    reached = False
+    with pytest.raises(KeyboardInterrupt), undisturbed():
+        signal.raise_signal(signal.SIGINT)
+        reached = True
+    assert reached
+
+
+def test_another_thread_may_begin_processes():
+    went = []
+    thread = threading.Thread(target=lambda: went.append(undisturbed().__enter__()))
+    thread.start()
+    thread.join()
+    assert went == [None]
+
+
+def test_workers_leave_ctrl_c_to_their_parent():
+    with pool(2) as workers, undisturbed():
+        told = workers.map(_ignores_ctrl_c, range(4))
+    assert list(told) == [True] * 4
