@@ -54,6 +54,9 @@ class Replies:
     def changed(self, name: str, value: Scalar | None) -> None:
         """Nobody else listens."""
 
+    def flush(self) -> None:
+        """Nobody waits."""
+
     def client_count(self) -> int:
         """One: whoever ran the command."""
         return 1

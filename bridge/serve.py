@@ -65,6 +65,10 @@ class OscOutbox:
         """To all that listen to a parameter."""
         self._door.changed(name, value)
 
+    def flush(self) -> None:
+        """To those that wait for it on this processor."""
+        priority.let_others_in()
+
     def client_count(self) -> int:
         """How many clients said hello."""
         return len(self._door.clients)
@@ -252,7 +256,6 @@ def serve(options: ServeOptions) -> int:
     )
     # Threads that receive must get their turn soon; the default of 5 ms could be heard.
     sys.setswitchinterval(0.0005)
-    priority.come_first()
     engine = Engine(options)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: engine.stop())

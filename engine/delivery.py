@@ -74,14 +74,15 @@ class Delivery:
             return True
         self.open(request)
         take = request.takes[made.variation]
-        if request.first_note_ms is None:
-            request.first_note_ms = (now - request.asked_at) * 1000.0
         first = request.first_bar()
         for bar, tick, program, pitch, duration, velocity in fresh:
             note = Note(first + bar, tick, program, pitch, duration, velocity)
             heard = self._heard(request, take, note)
             if heard is not None:
                 self._out(request, take, heard)
+                if request.first_note_ms is None:
+                    request.first_note_ms = (now - request.asked_at) * 1000.0
+                    self._outbox.flush()
                 self._check_late(request, heard, now)
         return True
 

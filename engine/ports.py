@@ -29,6 +29,9 @@ class Outbox(Protocol):
     def changed(self, name: str, value: Scalar | None) -> None:
         """A parameter's new value, to those that listen to it."""
 
+    def flush(self) -> None:
+        """Let whoever was sent something have it before more is sent."""
+
     def client_count(self) -> int:
         """How many clients are known."""
         ...

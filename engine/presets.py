@@ -85,12 +85,16 @@ class Midi:
     @property
     def program_numbers(self) -> tuple[int, ...]:
         """``programs`` as numbers, drums as -1."""
-        return tuple(find_program(str(program)) for program in self.programs)
+        return tuple(_program(str(program)) for program in self.programs)
 
     @property
     def channel_of(self) -> dict[int, int]:
         """``channels`` by program number, drums as -1."""
-        return {find_program(name): channel for name, channel in self.channels.items()}
+        return {_program(name): channel for name, channel in self.channels.items()}
+
+
+_program = lru_cache(maxsize=256)(find_program)
+"""Presets name few instruments, and each request asks for their numbers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
-STEPS = 5
-"""Of the system's niceness, between one and the next."""
-
-
-def come_first() -> None:
-    """Go before other programs where the system lets us: what we do is short, and somebody plays.
-
-    Whatever is started from now on inherits it.
-    """
-    if hasattr(os, "nice"):
-        with suppress(OSError):  # most users may not
-            os.nice(-STEPS)
+STEPS = 10
+"""Of the system's niceness, between the engine and its workers."""
 
 
 def give_way() -> None:
     """Stand behind whoever started this process."""
     if hasattr(os, "nice"):
         os.nice(STEPS)
+
+
+def let_others_in() -> None:
+    """Let those have this processor that wait for it, once.
+
+    Linux wakes the receiver of a datagram on the sender's processor, and does not stop the sender
+    for it: a program that waits for the first note would get it once the last one is sent.
+    """
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()

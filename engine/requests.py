@@ -107,13 +107,17 @@ class Requests:
                 Code.NOT_ALLOWED, "no MIDI output is open: ask for deliver osc, or open a port"
             )
         wish = wish_for(brief, place, self._session)
-        plan_of(wish)
         due = self._due(brief, place, now)
         model = brief.preset.model
-        there = self.foreseen(model, wish, 0)
+        job = self._jobs + 1
+        there = self.foreseen(model, wish, job)
+        if not there:  # else somebody plays by it already
+            plan_of(wish)
         wait = 0.0 if there else self._wait(due) + self.speed.backlog(now)
-        ready = now + wait + self.speed.head_start(
-            place.bars, self._clock.bar_seconds(place.target.bar)
+        ready = (
+            now
+            + wait
+            + self.speed.head_start(place.bars, self._clock.bar_seconds(place.target.bar))
         )
         late: Late | None = None
         loop: Loop | None = None
@@ -127,12 +131,11 @@ class Requests:
                 raise
             wish = wish_for(brief, place, self._session)
             due = self._due(brief, place, now)
-        self._jobs += 1
+            there = self.foreseen(model, wish, job)
         entry = place.target.bar if loop is None else loop.source.stop
         accepted = Accepted(ask.req, max(0.0, wait * 1000.0), entry)
-        request = Request(
-            self._jobs, client, ask, brief, place, wish, [], now, due, accepted, loop=loop
-        )
+        self._jobs = job
+        request = Request(job, client, ask, brief, place, wish, [], now, due, accepted, loop=loop)
         sequences = brief.variations
         request.takes = [self._new_take(request, v) for v in range(sequences)]
         request.sent = [[] for _ in range(sequences)]
@@ -144,7 +147,7 @@ class Requests:
             self.delivery.late(request, late)
         if loop is not None:
             self.delivery.loop(request)
-        for made in self.foreseen(model, wish, request.job):
+        for made in there:
             self.notes(made, now)
         # The worker says them once more, with all that follows: see `_fresh`.
         request.again = [0] * sequences
@@ -461,4 +464,3 @@ class Requests:
 def _plain(given: dict[str, Any]) -> dict[str, Any]:
     """Keys as JSON can hold them."""
     return {k: "+".join(sorted(v)) if isinstance(v, frozenset) else v for k, v in given.items()}
-

@@ -1,4 +1,4 @@
-"""Niceness: the engine before others where it may, the worker behind the engine in any case."""
+"""Niceness: the worker stands behind the engine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import subprocess
 import sys
 
 import pytest
+
+from engine import priority
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "nice"), reason="needs a Unix niceness")
 
@@ -18,18 +20,8 @@ def niceness_after(call: str) -> int:
 
 
 def test_who_makes_notes_gives_way() -> None:
-    assert niceness_after("priority.give_way()") == min(19, os.nice(0) + 5)
+    assert niceness_after("priority.give_way()") == min(19, os.nice(0) + priority.STEPS)
 
 
-def test_who_carries_them_comes_first_where_it_may() -> None:
-    assert niceness_after("priority.come_first()") in (os.nice(0), max(-20, os.nice(0) - 5))
-
-
-def test_refusal_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine import priority
-
-    def refuse(steps: int) -> int:
-        raise PermissionError("Operation not permitted")
-
-    monkeypatch.setattr(os, "nice", refuse)
-    priority.come_first()
+def test_others_are_let_in_at_once() -> None:
+    priority.let_others_in()

@@ -161,6 +161,14 @@ class TestRepeatable:
         hashes = {take.context_hash for take in rolling.session.takes.values()}
         assert len(hashes) == 1
 
+    def test_others_are_let_in_once_the_first_note_is_out(self, rolling: Band) -> None:
+        rolling.ask(1)
+        rolling.pump()
+        (at,) = rolling.out.flushed
+        said = [reply for _, reply in rolling.out.said[:at]]
+        assert isinstance(said[-1], ClipNote)
+        assert sum(isinstance(reply, ClipNote) for reply in said) == 1
+
     @pytest.mark.parametrize("speculation", [0, 1])
     def test_what_was_made_ahead_is_what_would_have_been_made(
         self, rolling: Band, speculation: int

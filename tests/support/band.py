@@ -65,6 +65,8 @@ class Outbox:
     said: list[tuple[int, Reply]] = field(default_factory=list)
     shared: list[tuple[int | None, Reply]] = field(default_factory=list)
     values: list[tuple[str, Scalar | None]] = field(default_factory=list)
+    flushed: list[int] = field(default_factory=list)
+    """How much was said at each flush."""
 
     def reply(self, client_id: int, reply: Reply) -> None:
         # As over the wire: what can't be sent fails here.
@@ -75,6 +77,9 @@ class Outbox:
 
     def changed(self, name: str, value: Scalar | None) -> None:
         self.values.append((name, value))
+
+    def flush(self) -> None:
+        self.flushed.append(len(self.said))
 
     def client_count(self) -> int:
         return 1
