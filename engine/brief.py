@@ -278,6 +278,7 @@ def wish_for(brief: Brief, place: Place, session: Session) -> wire.Wish:
         longest_rest=brief.preset.midi.longest_rest,
         reference=[wire.row(note) for note in place.reference],
         after=_after(session, end) if brief.verb == "infill" else [],
+        beforehand=brief.verb in ("accompany", "infill"),
         candidates=candidates,
         temperature=brief.temperature,
         top_p=brief.top_p,
@@ -301,7 +302,7 @@ def rooms(brief: Brief, place: Place, session: Session) -> list[wire.Room]:
     for meter, notes in zip(meters, given, strict=True):
         end = start + meter.ticks
         inside = [
-            wire.Span(max(s.start, start) - start, min(s.end, end) - start, _classes(s))
+            _span(s, start, end)
             for s in spans
             if s.start < end and s.end > start
         ]
@@ -352,8 +353,13 @@ def _chord_spans(brief: Brief, meters: Sequence[Meter]) -> Sequence[chords.Chord
     ]
 
 
-def _classes(span: chords.ChordSpan) -> list[int] | None:
-    return None if span.chord is None else sorted(span.chord.pitch_classes)
+def _span(span: chords.ChordSpan, start: int, end: int) -> wire.Span:
+    """What of a span lies from ``start`` to ``end``, counted from there."""
+    first, last = max(span.start, start) - start, min(span.end, end) - start
+    chord = span.chord
+    if chord is None:
+        return wire.Span(first, last, None)
+    return wire.Span(first, last, sorted(chord.pitch_classes), chord.root, chord.quality)
 
 
 def _after(session: Session, bar: int) -> list[wire.Room]:

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.models.base import Stream
-from engine.music import Meter, Note
+from engine.music import TICKS_PER_BEAT, Meter, Note
 from engine.recall.memory import Memory
 from engine.sampling import Curve, Sampler
+from engine.tokens.conditions import Harmony, Told, scale_of
 from engine.tokens.encode import encode_bar
 from engine.tokens.grammar import Writer
+from engine.tokens.header import ahead
 from engine.tokens.plan import BarPlan, ChordSpan, Plan
 from engine.tokens.vocabulary import Vocabulary
 from engine.worker.wire import Room, Wish
@@ -26,23 +28,48 @@ RATED_TOKENS = 16
 """Tokens that one step reads at most where candidates are compared."""
 
 
-def bar_plan(room: Room) -> BarPlan:
+def bar_plan(room: Room, wish: Wish) -> BarPlan:
     """A bar of a take as the grammar wants it."""
+    meter = Meter(room.num, room.den)
+    given = tuple(Note(*given) for given in room.given)
     return BarPlan(
-        Meter(room.num, room.den),
-        tuple(Note(*given) for given in room.given),
+        meter,
+        given,
         tuple(
             ChordSpan(span.start, span.end, frozenset(span.pitch_classes))
             for span in room.chords
             if span.pitch_classes is not None
         ),
+        Told(
+            scale=None if wish.key is None else scale_of(wish.key),
+            density=_density(wish, meter, given),
+            cast=tuple({*wish.programs, *(note.program for note in given)}),
+            chords=_harmony(room),
+            others=given if wish.beforehand else (),
+        ),
+    )
+
+
+def _density(wish: Wish, meter: Meter, given: Sequence[Note]) -> float | None:
+    """Notes in a quarter note of all that will sound, where the wish says how many are its own."""
+    if wish.density is None:
+        return None
+    return wish.density + len(given) * TICKS_PER_BEAT / meter.ticks
+
+
+def _harmony(room: Room) -> tuple[Harmony, ...]:
+    """The chords of a bar. Of what is free nothing is told: to a model no chord is a rest."""
+    return tuple(
+        Harmony(span.start, span.root, span.quality)
+        for span in room.chords
+        if span.pitch_classes is not None
     )
 
 
 def plan_of(wish: Wish) -> Plan:
     """What the grammar must hold to. Raises ``bad-arguments`` where nothing could fulfil it."""
     return Plan(
-        tuple(bar_plan(room) for room in wish.rooms),
+        tuple(bar_plan(room, wish) for room in wish.rooms),
         tuple(wish.programs),
         key=None if wish.key is None else frozenset(wish.key),
         low=wish.low,
@@ -97,13 +124,23 @@ class Making:
         """What is not complete yet: a draft for each row of the stream, in order."""
         self._all = list(self._live)
         self._probe = stream.fork(1) if wish.candidates > 1 else None
-        self._stream = stream.fork(count)
+        self._stream = self._led(stream).fork(count)
         self._logits = self._stream.logits
         self._recollection = None
         if memory is not None and wish.recall > 0:
             self._recollection = memory.recollect(wish)
         self._comparing = None if self._probe is None else self._compare(self._probe)
         self.tokens = 0
+
+    def _led(self, stream: Stream) -> Stream:
+        """The stream, told what a gap leads up to, where that is known and the model listens."""
+        if not (self._wish.after and self._vocabulary.told):
+            return stream
+        told = stream.fork(1)
+        for room in self._wish.after:
+            notes = [Note(*given) for given in room.given]
+            told.feed(ahead(self._vocabulary, Meter(room.num, room.den), notes))
+        return told
 
     def _sampler(self, wish: Wish, variation: int) -> Sampler:
         return Sampler(
@@ -129,13 +166,15 @@ class Making:
         if not self._live and self._comparing is not None:
             return self._choose(self._comparing)
         out = Step()
-        tokens, going = [], []
-        for row, (draft, logits) in enumerate(zip(self._live, self._expected(), strict=True)):
+        tokens, going, music = [], [], []
+        undecided = [row for row, draft in enumerate(self._live) if draft.writer.forced() is None]
+        expected = iter(self._expected(undecided))
+        for row, draft in enumerate(self._live):
             writer = draft.writer
             token = writer.forced()
             if token is None:
-                token = draft.sampler.choose(logits, writer.allowed(), writer.bias())
-            bar = writer.bar
+                token = draft.sampler.choose(next(expected), writer.allowed(), writer.bias())
+            bar, told = writer.bar, writer.tells
             note = writer.accept(token)
             if note is not None:
                 draft.notes.append(note)
@@ -147,6 +186,7 @@ class Making:
                 draft.sampler.enter_bar(writer.bar)
             tokens.append(token)
             going.append(row)
+            music.append(None if told else token)
         self.tokens += len(self._live)
         if out.finished:
             self._live = [self._live[row] for row in going]
@@ -157,14 +197,17 @@ class Making:
         if going:
             self._logits = self._stream.step(tokens)
             if self._recollection is not None:
-                self._recollection.accept(tokens)
+                self._recollection.accept(music)
         return out if self._comparing is None else Step()
 
-    def _expected(self) -> NDArray[np.float32]:
-        """Logits of what comes next in each live draft ``[B, V]``."""
-        if self._recollection is None:
-            return self._logits
-        return self._recollection.expect(self._logits)
+    def _expected(self, rows: Sequence[int]) -> NDArray[np.float32]:
+        """Logits of the music that comes next in some of the live drafts ``[B, V]``."""
+        logits = self._logits[:, : len(self._vocabulary.music)]
+        if len(rows) < len(logits):
+            logits = logits[rows]
+        if self._recollection is None or not rows:
+            return logits
+        return self._recollection.expect(logits, rows)
 
     # Infill: several candidates for each variation, and the one that leads best to what follows
 

@@ -15,10 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import Code, SidemanError
+from engine.tokens.conditions import names
+from training.conditions import Teller
 from training.tokenize.config import Piece
 from training.tokenize.merging import merges_of
 
 Tokens = NDArray[np.uint16]
+
+CONDITIONS = sorted({name.partition("_")[0] for name in names(())} | {"Cast"})
+"""Kinds of tokens that say what is to be played."""
 
 TRANSPOSITIONS = range(-6, 6)
 """Semitones. Drums are never transposed."""
@@ -44,6 +49,9 @@ class Augment:
 
     tempo: int = 0
     """Levels that it may be faster or slower, at most, where the vocabulary has tempos."""
+
+    tell: float = 0.6
+    """Chance that a piece is told of what is in its bars, where the vocabulary has conditions."""
 
 
 class Vocabulary:
@@ -76,6 +84,8 @@ class Vocabulary:
         for token, name in enumerate(names):
             self.kind[token] = "Merged" if "+" in name else name.partition("_")[0]
         self.is_bar = np.array([name.startswith("Bar_") for name in names])
+        self.is_condition = np.isin(self.kind, CONDITIONS)
+        """Tokens that are told and never predicted."""
         self.is_position = self.kind == "Position"
         self.is_program = self.kind == "Program"
         self.is_note = np.array([name.count("Velocity_") for name in names])
@@ -179,6 +189,7 @@ class Lanes:
         self._queues: dict[str, list[Piece]] = {name: [] for name in self._weights}
         self._heard = dict.fromkeys(self._weights, 0)
         self._buffers: list[Tokens] = [np.zeros(0, dtype=np.uint16)] * lanes
+        self._teller = Teller(data.folder) if data.vocabulary.is_condition.any() else None
 
     def segment(self, length: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The next ``length`` steps: tokens [lanes, length + 1], and the lanes that start anew.
@@ -220,7 +231,7 @@ class Lanes:
         if not queue:
             queue += self._data.select("train", collection)
             self._random.shuffle(queue)
-        tokens = self._vary(self._data.tokens(queue.pop()))
+        tokens = self._vary(queue.pop())
         if inside:
             entries = np.flatnonzero(self._data.vocabulary.is_entry[tokens])
             tokens = tokens[entries[self._random.integers(0, max(1, len(entries) * 3 // 4))] :]
@@ -228,12 +239,12 @@ class Lanes:
         self._heard[collection] += len(tokens)
         return np.concatenate(([vocabulary.begin], tokens, [vocabulary.end])).astype(np.uint16)
 
-    def _vary(self, tokens: Tokens) -> Tokens:
+    def _vary(self, piece: Piece) -> Tokens:
         whole, random, augment = self._data.vocabulary, self._random, self._augment
         vocabulary = whole.plain
-        tokens = whole.split(tokens)
-        if augment.transpose:
-            tokens = vocabulary.transpose(tokens, int(random.choice(TRANSPOSITIONS)))
+        tokens = plain = whole.split(self._data.tokens(piece))
+        by = int(random.choice(TRANSPOSITIONS)) if augment.transpose else 0
+        tokens = vocabulary.transpose(tokens, by)
         for kind, most in (("Velocity", augment.velocity), ("Tempo", augment.tempo)):
             if most:
                 tokens = vocabulary.step(kind, tokens, int(random.integers(-most, most + 1)))
@@ -243,4 +254,7 @@ class Lanes:
             count = int(random.integers(1, len(programs)))
             keep = random.choice(programs, size=count, replace=False)
             tokens = vocabulary.thin(tokens, set(keep.tolist()))
+        if self._teller is not None and random.random() < augment.tell:
+            chords = self._teller.chords(piece.start, plain)
+            tokens = self._teller.tell(tokens, chords, by, random)
         return whole.merge(tokens)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -28,6 +28,8 @@ def make_network(config: TrainConfig, data: TokenSet) -> Rwkv7:
     else:
         _check_tokens(data, config.base)
         model, _ = load_base(config.base)
+        if model.sizes.vocab < data.vocabulary.size and not config.adapts:
+            model = _with_conditions(model, data.vocabulary.size)
     if config.rank:
         add_corrections(model, config.rank, config.alpha)
     elif config.state:
@@ -52,15 +54,33 @@ def trained(model: Rwkv7) -> dict[str, Tensor]:
 
 
 def _check_tokens(data: TokenSet, base: Path) -> None:
-    """Raise ``bad-arguments`` where the data's tokens are not those that the base reads."""
+    """Raise ``bad-arguments`` where the data's tokens are not those that the base reads.
+
+    The data may have conditions that the base was never told of.
+    """
     try:
         text = (base / "tokenizer.json").read_text(encoding="utf-8")
         names = json.loads(text)["tokens"]
     except (OSError, ValueError, KeyError) as error:
         raise SidemanError(Code.BAD_FILE, f"{base}: no tokenizer.json that can be read") from error
-    if names != data.vocabulary.names:
+    vocabulary, known = data.vocabulary, len(names)
+    if names != vocabulary.names[:known] or not vocabulary.is_condition[known:].all():
         raise SidemanError(
             Code.BAD_ARGUMENTS,
-            f"{data.folder.name} has {data.vocabulary.size} tokens, not the {len(names)} that the "
+            f"{data.folder.name} has {vocabulary.size} tokens, not the {known} that the "
             f"model {base.name} reads: tokenize the songs with that model's options",
         )
+
+
+@torch.no_grad()
+def _with_conditions(base: Rwkv7, vocabulary: int) -> Rwkv7:
+    """The same network with room for more tokens, of which it knows nothing yet."""
+    model = Rwkv7(replace(base.sizes, vocab=vocabulary))
+    model.initialise()
+    weights = base.state_dict()
+    for name in ("emb.weight", "head.weight"):
+        rows = weights[name]
+        weights[name] = model.state_dict()[name].clone()
+        weights[name][: len(rows)] = rows
+    model.load_state_dict(weights)
+    return model

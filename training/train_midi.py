@@ -12,9 +12,11 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
@@ -71,7 +73,9 @@ class Trainer:
         self._mine = config.lanes * config.accumulate
         """Lanes of this process."""
         lanes = self._mine * self.group.size
-        self.lanes = Lanes(self.data, lanes, config.augment, config.seed)
+        listens = self.model.sizes.vocab == self.data.vocabulary.size
+        augment = config.augment if listens else replace(config.augment, tell=0.0)
+        self.lanes = Lanes(self.data, lanes, augment, config.seed)
         self.epoch_tokens = _epoch_tokens(self.data)
         self.schedule = Schedule(
             config.peak_rate, config.rate_end, config.warmup, config.rate_decay, config.minutes,
@@ -215,18 +219,21 @@ class Trainer:
             group["lr"] = rate
         rows, fresh = self.lanes.segment(self.config.ctx)
         pad = self.data.vocabulary.names.index("PAD_None")
-        heard = int((rows[:, 1:] != pad).sum())
+        # What is told is never asked for, so it need not be expected.
+        asked = np.where(self.data.vocabulary.is_condition[rows[:, 1:]], pad, rows[:, 1:])
+        heard = int((asked != pad).sum())
         first = self.group.rank * self._mine
-        segment = torch.from_numpy(rows[first : first + self._mine]).to(self.group.device)
+        segment = torch.from_numpy(rows[first : first + self._mine, :-1]).to(self.group.device)
+        targets = torch.from_numpy(asked[first : first + self._mine]).to(self.group.device)
         anew = torch.from_numpy(fresh[first : first + self._mine]).to(self.group.device)
         total, states = torch.zeros((), device=self.group.device), []
         for part in range(self.config.accumulate):
             chosen = slice(part * self.config.lanes, (part + 1) * self.config.lanes)
             state = self._begin(self._lanes_state(part), anew[chosen])
             with self._precision():
-                logits, state = compute(segment[chosen, :-1].contiguous(), state)
+                logits, state = compute(segment[chosen].contiguous(), state)
             loss = F.cross_entropy(
-                logits.float().flatten(0, 1), segment[chosen, 1:].flatten(),
+                logits.float().flatten(0, 1), targets[chosen].flatten(),
                 ignore_index=pad, reduction="sum",
             ) / heard  # fmt: skip
             loss.backward()  # type: ignore[no-untyped-call]

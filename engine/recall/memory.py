@@ -255,15 +255,18 @@ class Recollection:
         self._takes = [(Sequel(past), course) for course in courses]
         self._findings = Findings()
 
-    def expect(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    def expect(
+        self, logits: NDArray[np.float32], rows: Sequence[int] | None = None
+    ) -> NDArray[np.float32]:
         """Log-probabilities ``[B, V]``: what the network expects by its ``logits`` ``[B, V]``,
-        mixed with what followed before.
+        mixed with what followed before. They are of the takes ``rows``; None is all.
         """
+        takes = self._takes if rows is None else [self._takes[row] for row in rows]
         chances, entropy, peak = softmax(logits)
         alone = chances.copy()
         past, gate, blend = self._past, self._gate, fastest().blend
         shares = np.empty((len(chances), 1), dtype=np.float32)
-        for row, (own, course) in enumerate(self._takes):
+        for row, (own, course) in enumerate(takes):
             kind = int(own.state[contexts.AT_KIND])
             shares[row] = self._says[kind] * course.share
             blend(
@@ -277,16 +280,17 @@ class Recollection:
         alone *= 1 - shares
         chances += alone
         expected = np.log(np.maximum(chances, np.finfo(np.float32).tiny))
-        for row, (_, course) in enumerate(self._takes):
+        for row, (_, course) in enumerate(takes):
             expected[row] /= course.warmth
             course.urge(expected[row])
         return expected
 
-    def accept(self, tokens: Sequence[int]) -> None:
-        """Each take goes on with its token ``[B]``."""
+    def accept(self, tokens: Sequence[int | None]) -> None:
+        """Each take goes on with its token ``[B]``; None is one that is no music."""
         for (own, course), token in zip(self._takes, tokens, strict=True):
-            own.add(token)
-            course.accept(token)
+            if token is not None:
+                own.add(token)
+                course.accept(token)
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these takes only, in this order."""

@@ -23,6 +23,7 @@ from engine.errors import Code, SidemanError
 from engine.music import DRUMS, Note
 from engine.tokens.bars import OpenBar, PitchSet, least_notes, open_bar
 from engine.tokens.encode import Written
+from engine.tokens.header import header
 from engine.tokens.plan import Plan
 from engine.tokens.vocabulary import Ids, Vocabulary
 
@@ -38,6 +39,8 @@ class State(IntEnum):
 
     BAR = 0
     METER = 1
+    TOLD = 8
+    """What the bar is told, token by token; all of them are forced."""
     ONWARD = 2
     """Another note at this position, a later position, or the next bar."""
     PROGRAM = 3
@@ -85,6 +88,7 @@ class Writer:
         "_scale",
         "_state",
         "_tick",
+        "_told",
         "_tones",
         "_total",
         "_velocity_id",
@@ -123,6 +127,7 @@ class Writer:
         self._ends: dict[int, list[int]] = {program: [] for program in self._programs}
         self._resting = dict.fromkeys(self._programs, -plan.longest_rest * plan.bars[0].meter.ticks)
         """Since when each program is silent, in ticks from the take's start."""
+        self._told: list[int] = []
         self._held: dict[int, dict[int, int]] = {}
         """When each pitch that a program has struck ends, in ticks from the take's start."""
         self._program = self._pitch_id = self._velocity_id = 0
@@ -192,7 +197,9 @@ class Writer:
             if i == len(self._options) or self._options[i] != token:
                 raise ValueError(f"token {token} may not come next ({self._state.name})")
         state, vocabulary = self._state, self._vocabulary
-        if state is State.PITCH:
+        if state is State.TOLD:
+            self._tell()
+        elif state is State.PITCH:
             self._take_pitch(token)
         elif state is State.VELOCITY:
             self._velocity_id = token
@@ -208,7 +215,10 @@ class Writer:
             self._move(token - vocabulary.position.start)
             self._await(State.PROGRAM, self._openings())
         elif state is State.METER:
-            self._onward()
+            told = self._plan.bars[self.bar].told
+            meter = self._bar.grid.meter
+            self._told = header(vocabulary, meter, told)[::-1] if vocabulary.told else []
+            self._tell()
         elif state is State.BAR:
             self._enter()
             self._await(State.METER, self._only(self._bar.grid.time_signature))
@@ -220,12 +230,24 @@ class Writer:
             self._await(State.METER, self._only(self._bar.grid.time_signature))
         return None
 
+    @property
+    def tells(self) -> bool:
+        """Whether the next token is none of the music's, but what the bar is told."""
+        return self._state is State.TOLD
+
     # What the state of the take is.
 
     def _await(self, state: State, options: Ids) -> None:
         self._state = state
         self._options = options
         self._forced = int(options[0]) if len(options) == 1 else None
+
+    def _tell(self) -> None:
+        """Go on with what the bar is told, the last token of which stands first; then begin it."""
+        if self._told:
+            self._await(State.TOLD, self._only(self._told.pop()))
+        else:
+            self._onward()
 
     def _end(self) -> None:
         self.finished = True

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from engine.errors import Code, SidemanError
 from engine.music import COMMON_TIME, DRUMS, Meter, Note
+from engine.tokens.conditions import NOTHING, Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class BarPlan:
     """Notes of other tracks: the model hears them at their place; they are not part of the take."""
     chords: tuple[ChordSpan, ...] = ()
     """In order, without overlap. Where none holds, any pitch of key and range may sound."""
+    told: Told = NOTHING
+    """What the model is told of the bar before its first note, where it knows how to listen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from engine.errors import Code, SidemanError
 from engine.music import DRUMS, TICKS_PER_BEAT, Meter
+from engine.tokens.conditions import names
 
 Ids = NDArray[np.int32]
 
@@ -111,6 +112,8 @@ class Vocabulary:
     meters: tuple[Meter, ...]
     resolution: int
     """Positions in a written beat."""
+    music: range
+    """Ids of all tokens but the conditions, which stand behind them; see `conditions`."""
     lengths: tuple[tuple[int, int, int], ...]
     """Durations as (beats, parts, parts in a beat), in written beats."""
     _grids: dict[Meter, Grid] = field(default_factory=dict)
@@ -169,6 +172,9 @@ class Vocabulary:
         positions = resolution * max(meter.num for meter in meters)
 
         tokens: list[str] = list(config["special_tokens"])
+        conditions = settings.get("conditions", [])
+        if conditions and conditions != names(programs):
+            raise ValueError("its conditions are not those that this engine knows")
 
         def add(name: str, values: Iterable[object]) -> range:
             start = len(tokens)
@@ -184,8 +190,9 @@ class Vocabulary:
             drum=add("PitchDrum", range(lowest_drum, highest_drum + 1)),
             program=add("Program", programs),
             time_signature=add("TimeSig", meters),
-            tokens=tuple(tokens),
-            ids={token: i for i, token in enumerate(tokens)},
+            music=range(len(tokens)),
+            tokens=(*tokens, *conditions),
+            ids={token: i for i, token in enumerate((*tokens, *conditions))},
             lowest=lowest,
             lowest_drum=lowest_drum,
             velocities=velocities,
@@ -204,6 +211,11 @@ class Vocabulary:
         ids = np.arange(len(self), dtype=np.int32)
         ids.flags.writeable = False
         return ids
+
+    @property
+    def told(self) -> bool:
+        """Whether there are tokens for conditions."""
+        return len(self.music) < len(self.tokens)
 
     @cached_property
     def types(self) -> tuple[str, ...]:

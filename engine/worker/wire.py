@@ -71,6 +71,9 @@ class Span(msgspec.Struct, frozen=True, array_like=True):
     start: int
     end: int
     pitch_classes: list[int] | None
+    root: int = 0
+    quality: str = ""
+    """Of `engine.chords.QUALITIES`."""
 
 
 class Room(msgspec.Struct, frozen=True, array_like=True):
@@ -101,7 +104,9 @@ class Wish(msgspec.Struct, frozen=True):
     """Bars of silence after which an instrument is called upon; 0 for never."""
     reference: list[NoteRow] = []
     after: list[Room] = []
-    """What follows an infill, to choose among candidates by how well it follows."""
+    """What follows an infill: what it leads up to, and what candidates are chosen by."""
+    beforehand: bool = False
+    """Whether each bar is written knowing all that the others play in it."""
     candidates: int = 1
     temperature: float = 1.0
     top_p: float = 0.95

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from engine.errors import SidemanError
 from training.data import TRANSPOSITIONS, Augment, Lanes, TokenSet
 
-PLAIN = Augment(transpose=False, thin=0.0, restart=0.0, inside=0.0)
+PLAIN = Augment(transpose=False, thin=0.0, restart=0.0, inside=0.0, tell=0.0)
 
 
 def names(token_set, tokens):

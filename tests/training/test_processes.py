@@ -11,19 +11,18 @@ def _ignores_ctrl_c(_):
 
 
 def test_ctrl_c_that_another_thread_gets_waits_for_the_end_of_the_block():
-    done = threading.Event()
-    other = threading.Thread(target=done.wait)
+    begin, reached = threading.Event(), False
+
+    def interrupt():
+        begin.wait()
+        signal.raise_signal(signal.SIGINT)
+
+    other = threading.Thread(target=interrupt)
     other.start()
-    reached = False
-    try:
-        with pytest.raises(KeyboardInterrupt), undisturbed():
-            signal.pthread_kill(other.ident, signal.SIGINT)
-            for _ in range(100_000):
-                pass
-            reached = True
-    finally:
-        done.set()
+    with pytest.raises(KeyboardInterrupt), undisturbed():
+        begin.set()
         other.join()
+        reached = True
     assert reached
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

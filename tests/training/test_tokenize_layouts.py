@@ -20,7 +20,7 @@ from training.tokenize.sources import own_recipe
 from training.tokenize.tokenizer import describe, make_tokenizer
 
 SETTINGS = describe(make_tokenizer())
-SIZE = len(SETTINGS["tokens"])
+SIZE = len(make_tokenizer().vocab)
 HEADS = Heads({name: token for token, name in enumerate(SETTINGS["tokens"])})
 
 
@@ -143,7 +143,7 @@ def test_musai_finds_what_it_looks_for(songs, tmp_path):
     made = make(TokenizeConfig(None, songs, tmp_path / "out", layout="musai"))
     params = json.loads((made.output / "token_params.cfg").read_text())
     assert params["tokenization"] == "REMI"
-    assert sorted(params["_vocab_base"].values()) == list(range(SIZE))
+    assert sorted(params["_vocab_base"].values()) == list(range(len(SETTINGS["tokens"])))
     files = {*made.output.glob("*.json"), *(made.output / "heldout").glob("*.json")}
     assert {"song_1_mid.json", "song_0_mid.json", "song_0_mid_2.json"} <= {
         path.name for path in files

@@ -60,7 +60,7 @@ def test_a_run_learns_and_says_so(config):
     folder = train(config)
     lines = read_log(folder)
     losses = [line["loss"] for line in lines if "loss" in line]
-    assert losses[-1] < losses[0] < 6.5
+    assert losses[-1] < losses[0] < 6.8
     assert lines[-1]["heldout/bands"] < lines[0]["heldout/bands"]
     run = ledger(folder)
     assert (run["status"], run["step"], run["tokens"]) == ("completed", 40, 40 * 2 * 64)

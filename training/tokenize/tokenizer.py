@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from miditok import MMM, REMI, TokenizerConfig
 
 from engine.tokens import vocabulary as live
+from engine.tokens.conditions import names
 from training.tokenize.config import Vocabulary
 
 if TYPE_CHECKING:
@@ -65,13 +66,17 @@ def make_tokenizer(vocabulary: Vocabulary | None = None) -> MusicTokenizer:
 
 def describe(tokenizer: MusicTokenizer) -> dict[str, Any]:
     """The contents of ``tokenizer.json``: miditok's own, and under ``tokens`` every token's name
-    in the order of the ids, which miditok ignores and the live path and the trainer read.
+    in the order of the ids, which miditok ignores and the live path and the trainer read. Where
+    the live engine can play the model, ``conditions`` lists the tokens behind miditok's own.
 
     A merged token's name is those of its parts with ``+`` between them; the mark that opens a bar
     for miditok's model has none.
     """
     settings: dict[str, Any] = json.loads(json.dumps(tokenizer.to_dict()))
     settings["tokens"] = sorted(tokenizer.vocab, key=tokenizer.vocab.__getitem__)
+    if unplayable(settings) is None:
+        settings["conditions"] = names(map(int, settings["config"]["programs"]))
+        settings["tokens"] += settings["conditions"]
     if tokenizer.is_trained:
         merged = sorted(tokenizer.vocab_model.items(), key=lambda item: item[1])
         parts = tokenizer._vocab_learned_bytes_to_tokens
