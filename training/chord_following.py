@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from engine import presets
 from engine.brief import Place, settle, wish_for
@@ -39,6 +40,14 @@ class Following:
     pieces: int
     model: float
     real: float
+
+    def figures(self) -> dict[str, Any]:
+        """The numbers, rounded."""
+        return {
+            "pieces": self.pieces,
+            "model": round(self.model, 3),
+            "real": round(self.real, 3),
+        }
 
 
 def following(model: Path, data: TokenSet, collection: str, config: SampleConfig) -> Following:

@@ -6,7 +6,8 @@ those between are not, as bars are not that a player has heard. See `engine.toke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,8 @@ Chords = Sequence[Sequence[Chord | None]]
 CHANCES = {"scale": 0.4, "density": 0.4, "cast": 0.5, "chords": 0.5, "others": 0.25, "ahead": 0.25}
 """That a run is told of each."""
 
-LONGEST_RUN, LONGEST_PAUSE = 16, 24
-"""Bars."""
+LONGEST_RUN, LONGEST_PAUSE, LONGEST_GAP = 16, 24, 8
+"""Bars; a gap is a run that knows what lies ahead."""
 FROM_THE_START = 0.5
 """Chance that a piece's first bars are told."""
 
@@ -91,6 +92,17 @@ class Bars:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Bars that are told the same kinds of things."""
+
+    bars: range
+    kinds: Collection[str]
+    """Out of `CHANCES`."""
+    others: Collection[int] = ()
+    """Programs whose notes are told where ``others`` is one of the kinds."""
+
+
 class Teller:
     """Writes what is so into pieces."""
 
@@ -102,60 +114,77 @@ class Teller:
     def chords(self, key: int, tokens: Tokens) -> Chords:
         """The chords of a piece, as it is in the data; found once."""
         if key not in self._known:
-            self._known[key] = Bars(self._vocabulary, tokens).chords()
+            self._known[key] = self.bars(tokens).chords()
         return self._known[key]
 
-    def tell(
-        self, tokens: Tokens, chords: Chords, by: int, random: np.random.Generator
-    ) -> Tokens:
+    def bars(self, tokens: Tokens) -> Bars:
+        """A piece, taken apart."""
+        return Bars(self._vocabulary, tokens)
+
+    def tell(self, tokens: Tokens, chords: Chords, by: int, random: np.random.Generator) -> Tokens:
         """A piece with runs of bars that are told something.
 
         ``chords`` are those before it was transposed ``by`` semitones.
         """
-        bars = Bars(self._vocabulary, tokens)
-        scales = bars.scales()
-        told: list[int] = []
-        bar = 0
-        telling = random.random() < FROM_THE_START
-        while bar < len(bars):
-            most = LONGEST_RUN if telling else LONGEST_PAUSE
-            stop = min(bar + int(random.integers(1, most + 1)), len(bars))
-            if telling:
-                told += self._run(bars, range(bar, stop), scales, chords, by, random)
-            else:
-                told += [token for each in bars.tokens[bar:stop] for token in each]
-            bar, telling = stop, not telling
-        return np.asarray(told, dtype=np.uint16)
+        bars = self.bars(tokens)
+        return self.write(bars, _runs(bars, random), chords, by)[0]
 
-    def _run(
-        self,
-        bars: Bars,
-        run: range,
-        scales: Sequence[int | None],
-        chords: Chords,
-        by: int,
-        random: np.random.Generator,
-    ) -> list[int]:
-        vocabulary = self._vocabulary
-        kinds = {kind for kind, chance in CHANCES.items() if random.random() < chance}
-        others = _some({n.program for bar in run for n in bars.notes[bar]}, random)
+    def write(
+        self, bars: Bars, runs: Iterable[Run], chords: Chords, by: int = 0
+    ) -> tuple[Tokens, NDArray[np.bool_]]:
+        """A piece with these runs, in order; and which of its tokens are music that was told of."""
+        scales = bars.scales()
         tokens: list[int] = []
-        if "ahead" in kinds and run.stop < len(bars) and len(run) <= LONGEST_RUN // 2:
-            tokens += ahead(vocabulary, bars.meters[run.stop], bars.notes[run.stop])
-        for bar in run:
-            meter, notes = bars.meters[bar], bars.notes[bar]
-            told = Told(
-                scale=scales[bar] if "scale" in kinds else None,
-                density=_density(meter, notes) if "density" in kinds else None,
-                cast=tuple({n.program for n in notes}) if "cast" in kinds else (),
-                chords=_harmony(meter, chords[bar], by) if "chords" in kinds else (),
-                others=tuple(n for n in notes if n.program in others)
-                if "others" in kinds
-                else (),
-            )
-            opening, music = bars.tokens[bar][:2], bars.tokens[bar][2:]
-            tokens += [*opening, *header(vocabulary, meter, told), *music]
-        return tokens
+        music: list[bool] = []
+
+        def add(more: Sequence[int], told: bool = False) -> None:
+            tokens.extend(more)
+            music.extend([told] * len(more))
+
+        at = 0
+        for run in (*runs, Run(range(len(bars), len(bars)), ())):
+            for bar in range(at, run.bars.start):
+                add(bars.tokens[bar])
+            at = run.bars.stop
+            if "ahead" in run.kinds and at < len(bars):
+                add(ahead(self._vocabulary, bars.meters[at], bars.notes[at]))
+            for bar in run.bars:
+                opening, rest = bars.tokens[bar][:2], bars.tokens[bar][2:]
+                told = _told(bars, bar, run, scales[bar], chords[bar], by)
+                add(opening)
+                add(header(self._vocabulary, bars.meters[bar], told))
+                add(rest, True)
+        return np.asarray(tokens, dtype=np.uint16), np.asarray(music, dtype=bool)
+
+
+def _runs(bars: Bars, random: np.random.Generator) -> Iterator[Run]:
+    """Runs and pauses as they fall."""
+    at = 0
+    telling = random.random() < FROM_THE_START
+    while at < len(bars):
+        most = LONGEST_RUN if telling else LONGEST_PAUSE
+        run = range(at, min(at + int(random.integers(1, most + 1)), len(bars)))
+        if telling:
+            kinds = {kind for kind, chance in CHANCES.items() if random.random() < chance}
+            if len(run) > LONGEST_GAP:
+                kinds.discard("ahead")
+            programs = {note.program for bar in run for note in bars.notes[bar]}
+            yield Run(run, kinds, _some(programs, random))
+        at, telling = run.stop, not telling
+
+
+def _told(
+    bars: Bars, bar: int, run: Run, scale: int | None, chords: Sequence[Chord | None], by: int
+) -> Told:
+    meter, notes, kinds = bars.meters[bar], bars.notes[bar], run.kinds
+    others = run.others if "others" in kinds else ()
+    return Told(
+        scale=scale if "scale" in kinds else None,
+        density=len(notes) * TICKS_PER_BEAT / meter.ticks if "density" in kinds else None,
+        cast=tuple({note.program for note in notes}) if "cast" in kinds else (),
+        chords=_harmony(meter, chords, by) if "chords" in kinds else (),
+        others=tuple(note for note in notes if note.program in others),
+    )
 
 
 def _some(programs: set[int], random: np.random.Generator) -> set[int]:
@@ -164,10 +193,6 @@ def _some(programs: set[int], random: np.random.Generator) -> set[int]:
         return set()
     count = int(random.integers(1, len(programs)))
     return {int(p) for p in random.choice(sorted(programs), count, replace=False)}
-
-
-def _density(meter: Meter, notes: Sequence[Note]) -> float:
-    return len(notes) * TICKS_PER_BEAT / meter.ticks
 
 
 def _harmony(meter: Meter, parts: Sequence[Chord | None], by: int) -> tuple[Harmony, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -13,17 +13,23 @@ from engine.models.folder import read_info
 from engine.tokens.vocabulary import Vocabulary
 from training.baselines.history import WithHistory
 from training.baselines.ngrams import NGrams
+from training.chord_following import Following, following
 from training.data import TokenSet
 from training.evaluate.copying import TrainingLines, lines_of_bars, lines_of_tokens
-from training.evaluate.players import MODEL, predictors_of
+from training.evaluate.players import MODEL, NETWORK, predictors_of
 from training.evaluate.scoring import Predictor, Score, score_with
+from training.evaluate.telling import Worth, telling
 from training.measures import OVERLAPS, Likeness, Measures, compare, is_degenerate, measure
 from training.samples import METHODS, Sample, SampleConfig, samples
+from training.tokenize import Piece
 
 HISTORY = "5-gram + history"
 """The baseline that counts; see `training.baselines.history`."""
 
 ORDERS = {"unigram": 1, "3-gram": 3, "5-gram": 5}
+
+TOLD_BARS = 48
+"""Bars of a piece in which it is measured what it is worth to be told."""
 
 DENSITY = 0.5, 2.0
 """How far from the real number of notes a take may be."""
@@ -65,6 +71,10 @@ class Part:
     scores: dict[str, Score]
     samples: list[Sample]
     judged: list[dict[str, Judged]]
+    told: dict[str, Worth] = field(default_factory=dict)
+    """What it is worth to be told, by kind, where the model listens."""
+    chords: Following | None = None
+    """How takes keep to chords, where the pieces have any."""
 
     def figures(self) -> dict[str, Any]:
         """The numbers, rounded: of the model itself first, then of the baselines."""
@@ -80,6 +90,8 @@ class Part:
             "samples": len(self.samples),
             "measures": self.means(),
             "nearer": self.nearer(),
+            "told": {kind: worth.figures() for kind, worth in self.told.items()},
+            "chord_tones": None if self.chords is None else self.chords.figures(),
         }
 
     def means(self) -> dict[str, dict[str, float]]:
@@ -139,13 +151,36 @@ def study(config: StudyConfig, progress: Callable[[float], None] = lambda part: 
             progress(done / total)
         made = list(samples(config.model, data, name, config.samples))
         judged = [_judge(sample, known, vocabulary) for sample in made]
-        parts.append(Part(name, len(pieces), scores, made, judged))
+        told = _told(config, predictors, data, pieces) if config.samples.pieces else {}
+        chords = _chords(config, data, name) if made else None
+        parts.append(Part(name, len(pieces), scores, made, judged, told, chords))
     return Study(read_info(config.model).name, config, parts)
+
+
+def _told(
+    config: StudyConfig,
+    predictors: Mapping[str, Predictor],
+    data: TokenSet,
+    pieces: Sequence[Piece],
+) -> dict[str, Worth]:
+    """By the network alone: what a piece has played so far is told to nobody."""
+    if not data.vocabulary.is_condition.any():
+        return {}
+    network = predictors.get(NETWORK) or predictors[MODEL]
+    return telling(network, data, pieces[: config.samples.pieces], TOLD_BARS)
+
+
+def _chords(config: StudyConfig, data: TokenSet, collection: str) -> Following | None:
+    try:
+        return following(config.model, data, collection, config.samples)
+    except SidemanError:  # music without chords, as that of drums
+        return None
 
 
 def ngram_predictors(data: TokenSet) -> dict[str, Predictor]:
     """N-grams of the training pieces of a data set, each piece counted once."""
-    size, begin = data.vocabulary.size, data.vocabulary.begin
+    begin = data.vocabulary.begin
+    size = int((~data.vocabulary.is_condition).sum())
     pieces = [data.tokens(piece) for piece in data.select("train")]
     if not pieces:
         return {}

@@ -116,7 +116,10 @@ def page(study: Study) -> str:
             tag("style", Markup(style)),
         )
     )
-    body = tag("body", tag("h1", title), _subtitle(study), _bits(study), *_music(study), _words())
+    body = tag(
+        "body", tag("h1", title), _subtitle(study), _bits(study),
+        _told(study), *_music(study), _words(),
+    )  # fmt: skip
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>{body}</html>\n'
 
 
@@ -203,6 +206,55 @@ def _bits_table(study: Study) -> Markup:
             )
         )
     return _table(heads, rows, "Bits per note, and the model's bits per bar")
+
+
+# What it is told
+
+TOLD = {
+    "scale": "the scale of each bar",
+    "density": "how many notes a bar has",
+    "cast": "which instruments play in a bar",
+    "chords": "the chords of each bar",
+    "ahead": "the bar behind a gap of four",
+    "others": "the bar of all other instruments; counted without when a note begins",
+}
+
+
+def _told(study: Study) -> Markup:
+    """What it is worth to be told, where the model listens."""
+    rows = [
+        tag(
+            "tr",
+            tag("td", part.name),
+            tag("td", TOLD[kind]),
+            tag("td", f"{worth.notes:,}"),
+            tag("td", number(worth.told), class_=_best(worth.told < worth.untold)),
+            tag("td", number(worth.untold)),
+            tag("td", "—" if worth.alone is None else number(worth.alone)),
+        )
+        for part in study.parts
+        for kind, worth in part.told.items()
+    ]
+    followed = [
+        f"{part.name} {part.chords.model:.0%} ({part.chords.real:.0%})"
+        for part in study.parts
+        if part.chords is not None
+    ]
+    if not rows and not followed:
+        return Markup("")
+    heads = ("", "told", "notes", "told", "not told", "the others unheard")
+    words = (
+        "The same music of the same pieces, by the network alone, with and without being told what"
+        " is in it. Less is better: what it is told, it uses."
+    )
+    chords = "Chord tones among the notes of takes on given chords (real music on its own): "
+    return tag(
+        "section",
+        tag("h2", "Doing as it is told"),
+        *([tag("p", words), tag("div", _table(heads, rows, "Bits per note"), class_="card")]
+          if rows else []),
+        *([tag("p", chords + ", ".join(followed) + ".")] if followed else []),
+    )  # fmt: skip
 
 
 # Continuations

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from engine.errors import SidemanError
 from engine.models.rwkv.architecture import Sizes
 from engine.models.rwkv.torch_model import Rwkv7
+from training.chord_following import Following
 from training.evaluate.study import HISTORY, StudyConfig, study
 from training.export import export_model
 from training.report import write
@@ -88,9 +90,22 @@ def test_the_report_is_one_well_formed_page(result, tmp_path):
     assert str(Path.home()) not in text
 
 
-def test_without_samples_there_is_a_page_of_bits(result, tmp_path):
-    from dataclasses import replace
+def test_what_it_is_worth_to_be_told_is_measured(result):
+    told = result.figures()["bands"]["told"]
+    assert set(told) == {"scale", "density", "cast", "chords", "others"}
+    assert told["others"].keys() == {"notes", "told", "untold", "alone"}
+    assert all(worth["notes"] > 0 for worth in told.values())
 
+
+def test_how_takes_keep_to_chords_is_told(result, tmp_path):
+    parts = [replace(part, chords=Following(3, 0.8123, 0.9)) for part in result.parts]
+    kept = replace(result, parts=parts)
+    figures = kept.figures()["bands"]["chord_tones"]
+    assert figures == {"pieces": 3, "model": 0.812, "real": 0.9}
+    assert "bands 81% (90%)" in write(kept, tmp_path / "chords.html").read_text(encoding="utf-8")
+
+
+def test_without_samples_there_is_a_page_of_bits(result, tmp_path):
     config = replace(result.config, samples=SampleConfig(pieces=0), pieces=1, limit=40)
     bits = study(config)
     assert bits.figures()["bands"]["measures"] == {}
@@ -99,8 +114,6 @@ def test_without_samples_there_is_a_page_of_bits(result, tmp_path):
 
 def test_data_of_another_vocabulary_is_refused(result, tmp_path):
     import shutil
-    from dataclasses import replace
-
     other = tmp_path / "tokens"
     shutil.copytree(result.config.data, other)
     settings = json.loads((other / "tokenizer.json").read_text())
