@@ -25,10 +25,10 @@ Tokens = NDArray[np.uint16]
 Chords = Sequence[Sequence[Chord | None]]
 """Of each bar, in equal parts of it: one part, or two halves."""
 
-CHANCES = {"scale": 0.4, "density": 0.4, "cast": 0.5, "chords": 0.5, "others": 0.25, "ahead": 0.25}
+CHANCES = {"scale": 0.6, "density": 0.6, "cast": 0.6, "chords": 0.65, "others": 0.2, "ahead": 0.25}
 """That a run is told of each."""
 
-LONGEST_RUN, LONGEST_PAUSE, LONGEST_GAP = 16, 24, 8
+LONGEST_RUN, LONGEST_PAUSE, LONGEST_GAP = 16, 8, 8
 """Bars; a gap is a run that knows what lies ahead."""
 FROM_THE_START = 0.5
 """Chance that a piece's first bars are told."""

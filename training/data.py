@@ -50,7 +50,7 @@ class Augment:
     tempo: int = 0
     """Levels that it may be faster or slower, at most, where the vocabulary has tempos."""
 
-    tell: float = 0.6
+    tell: float = 0.85
     """Chance that a piece is told of what is in its bars, where the vocabulary has conditions."""
 
 
