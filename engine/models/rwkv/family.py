@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -75,7 +76,7 @@ class RwkvModel:
 
     def open(self, batch: int = 1) -> RwkvStream:
         """A stream of ``batch`` sequences at their beginning."""
-        stream = RwkvStream(self.sizes, lambda: self._kernel, batch)
+        stream = RwkvStream(partial(zero_state, self.sizes), lambda: self._kernel, batch)
         if self._start is not None:
             stream.restore(self._start)
         return stream

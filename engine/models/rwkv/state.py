@@ -21,7 +21,8 @@ class State(NamedTuple):
     shift: Float
     """The last token's normed inputs ``[L, 2, B, C]``: time mixing, then channel mixing."""
     wkv: Float
-    """The matrices S ``[L, B, H, N, N]``, key x value: the torch model's, transposed."""
+    """The matrices S ``[L, B, H, N, N]``, key x value: the torch model's, transposed. Of RWKV-4,
+    sums ``[L, B, 3, C]``; see there."""
     logits: Float
     """``[B, V]`` after the last token."""
 
@@ -53,6 +54,14 @@ def zero_state(sizes: Sizes, batch: int) -> State:
         aligned_zeros((s.layers, batch, s.heads, s.head, s.head), np.float32),
         aligned_zeros((batch, s.vocab), np.float32),
     )
+
+
+def _of_one(state: State) -> list[tuple[int, ...]]:
+    """The shape of each part of a state without its batch."""
+    return [
+        array.shape[:axis] + array.shape[axis + 1 :]
+        for array, axis in zip(state, SEQUENCES, strict=True)
+    ]
 
 
 def checked_tokens(tokens: Tokens, vocab: int) -> NDArray[np.int32]:
@@ -92,20 +101,23 @@ class Kernel(Protocol):
 
 
 class RwkvStream:
-    """A `Stream` in main memory.
+    """A `Stream` in main memory, of any RWKV.
 
-    Belongs to one thread at a time. ``kernel`` names the best runtime that is ready; the stream
-    changes over to it when it is fed, restored or forked, and never between two steps, so that one
-    take is made by one runtime from its first token to its last.
+    Belongs to one thread at a time. ``zero`` makes the state that so many sequences start with.
+    ``kernel`` names the best runtime that is ready; the stream changes over to it when it is fed,
+    restored or forked, and never between two steps, so that one take is made by one runtime from
+    its first token to its last.
     """
 
-    def __init__(self, sizes: Sizes, kernel: Callable[[], Kernel], batch: int) -> None:
+    def __init__(
+        self, zero: Callable[[int], State], kernel: Callable[[], Kernel], batch: int
+    ) -> None:
         if batch < 1:
             raise ValueError(f"a stream has at least one sequence, not {batch}")
-        self._sizes = sizes
+        self._zero = zero
         self._best = kernel
         self._kernel = kernel()
-        self._use(zero_state(sizes, batch))
+        self._use(zero(batch))
 
     def _use(self, state: State) -> None:
         self._state = state
@@ -124,14 +136,14 @@ class RwkvStream:
 
     def feed(self, tokens: Tokens) -> None:
         """Advance every sequence by the same ``tokens`` ``[T]``."""
-        checked = checked_tokens(tokens, self._sizes.vocab)
+        checked = checked_tokens(tokens, self._logits.shape[1])
         self._kernel = self._best()
         if len(checked):
             self._kernel.feed(self._state, checked)
 
     def step(self, tokens: Tokens) -> Float:
         """Advance each sequence by its own token ``[B]``; the logits are those of `logits`."""
-        checked = checked_tokens(tokens, self._sizes.vocab)
+        checked = checked_tokens(tokens, self._logits.shape[1])
         if len(checked) != self.batch:
             raise ValueError(f"{len(checked)} tokens for {self.batch} sequences")
         self._kernel.step(self._state, checked)
@@ -145,13 +157,7 @@ class RwkvStream:
         """Go back to ``snapshot``, bit by bit."""
         other = cast(State, snapshot)
         mine = self._state
-        alike = (
-            isinstance(other, State)
-            and other.shift.shape[::3] == mine.shift.shape[::3]
-            and other.wkv.shape[2:] == mine.wkv.shape[2:]
-            and other.logits.shape[1] == mine.logits.shape[1]
-        )
-        if not alike:
+        if not isinstance(other, State) or _of_one(other) != _of_one(mine):
             raise ValueError("the snapshot is not of this model")
         if len(other.logits) not in (1, self.batch):
             raise ValueError(f"{len(other.logits)} sequences restored into {self.batch}")
@@ -162,14 +168,14 @@ class RwkvStream:
         """A new stream of ``batch`` copies of this one's single sequence."""
         if self.batch != 1:
             raise ValueError(f"only a stream of one sequence can be forked, not of {self.batch}")
-        other = RwkvStream(self._sizes, self._best, batch)
+        other = RwkvStream(self._zero, self._best, batch)
         other._state.assign(self._state)
         return other
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these of the sequences only, in this order."""
         kept = checked_rows(rows, self.batch)
-        state = zero_state(self._sizes, len(kept))
+        state = self._zero(len(kept))
         for mine, its, axis in zip(self._state, state, SEQUENCES, strict=True):
             # The rows are checked; to raise for them, numpy would copy through a buffer.
             mine.take(kept, axis, its, mode="clip")

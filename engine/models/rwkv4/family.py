@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from engine.errors import Code, SidemanError
 from engine.models.adapters import Attached
 from engine.models.folder import ModelInfo, read_family_info, read_info, read_weights
+from engine.models.rwkv.state import RwkvStream
 from engine.models.rwkv4.architecture import ARCHITECTURE, Sizes, tensors
 from engine.models.rwkv4.numpy_step import NumpyKernel
-from engine.models.rwkv4.state import Rwkv4Stream, zero_state
+from engine.models.rwkv4.state import zero_state
 
 LIMITS = {"layers": 96, "embed": 8192, "ffn": 65536, "vocab": 131072}
 """Largest sizes that are believed; a description that asks for more is refused unread."""
@@ -43,11 +45,9 @@ class Rwkv4Model:
         """Bytes of weights that a step reads."""
         return self._kernel.nbytes
 
-    def open(self, batch: int = 1) -> Rwkv4Stream:
+    def open(self, batch: int = 1) -> RwkvStream:
         """A stream of ``batch`` sequences at their beginning."""
-        if batch < 1:
-            raise ValueError(f"a stream has at least one sequence, not {batch}")
-        return Rwkv4Stream(self.sizes, self._kernel, zero_state(self.sizes, batch))
+        return RwkvStream(partial(zero_state, self.sizes), lambda: self._kernel, batch)
 
     def warm_up(self) -> None:
         """Make a step, so that its code and its weights are in memory."""

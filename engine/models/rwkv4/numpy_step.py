@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from engine.models.rwkv.numpy_step import sigmoid
 from engine.models.rwkv.packed import Float, layer_norm
+from engine.models.rwkv.state import State
 from engine.models.rwkv4.architecture import Sizes
-from engine.models.rwkv4.state import State
+from engine.models.rwkv4.state import LARGEST, VALUES, WEIGHTS
 
 
 class NumpyKernel:
@@ -69,7 +70,8 @@ class NumpyKernel:
         value = self._project(name, "value", x, before, "v")
         gate = sigmoid(self._project(name, "receptance", x, before, "r"))
 
-        values, weights, largest = state.wkv[layer]
+        sums = state.wkv[layer]
+        values, weights, largest = sums[:, VALUES], sums[:, WEIGHTS], sums[:, LARGEST]
         now = key + self._weights[f"{name}.time_first"]
         top = np.maximum(largest, now)
         past, here = np.exp(largest - top), np.exp(now - top)
@@ -78,7 +80,9 @@ class NumpyKernel:
         faded = largest + self._decay[layer]
         top = np.maximum(faded, key)
         past, here = np.exp(faded - top), np.exp(key - top)
-        state.wkv[layer] = past * values + here * value, past * weights + here, top
+        sums[:, VALUES] = past * values + here * value
+        sums[:, WEIGHTS] = past * weights + here
+        sums[:, LARGEST] = top
         out: Float = (gate * mean) @ self._weights[f"{name}.output.weight"].T
         return out
 

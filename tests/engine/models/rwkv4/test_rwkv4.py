@@ -11,9 +11,9 @@ import pytest
 from engine.errors import Code, SidemanError
 from engine.models import registry
 from engine.models.folder import ModelInfo, Weights, write_model
+from engine.models.rwkv.state import RwkvStream
 from engine.models.rwkv4.architecture import ARCHITECTURE, Sizes, tensors
 from engine.models.rwkv4.family import Rwkv4Model
-from engine.models.rwkv4.state import Rwkv4Stream
 
 SMALL = Sizes(layers=3, embed=64, ffn=256, vocab=101)
 TOKENS = np.random.default_rng(7).integers(0, SMALL.vocab, 60).tolist()
@@ -61,7 +61,7 @@ def model(folder: Path) -> Rwkv4Model:
     return loaded
 
 
-def walk(stream: Rwkv4Stream, tokens: list[int]) -> np.ndarray:
+def walk(stream: RwkvStream, tokens: list[int]) -> np.ndarray:
     return np.concatenate([stream.step([token]).copy() for token in tokens])
 
 
