@@ -25,6 +25,8 @@ def _midi(arguments: argparse.Namespace) -> None:
     config = TrainConfig(
         arguments.tokens,
         arguments.run_folder,
+        base=arguments.base,
+        rate=arguments.rate,
         minutes=arguments.minutes,
         steps=arguments.steps,
         lanes=arguments.lanes,
@@ -68,6 +70,7 @@ def _model(arguments: argparse.Namespace) -> None:
         "weights": weights,
         "steps": run["step"],
         "tokens": run["tokens"],
+        "remarks": arguments.remark,
     }
     print(json.dumps(metrics, indent=1))
     export_model(model, data, arguments.output, metrics, gate)
@@ -85,6 +88,8 @@ def main() -> None:
     step = steps.add_parser("midi", help="train on a token data set, or go on with a run")
     step.add_argument("tokens", type=Path)
     step.add_argument("run_folder", type=Path)
+    step.add_argument("--base", type=Path, help="folder of the model to go on from")
+    step.add_argument("--rate", type=float, help="highest learning rate")
     step.add_argument("--minutes", type=float, help="the schedule's length in time")
     step.add_argument("--steps", type=int, help="its length in steps, or a hard limit")
     step.add_argument("--lanes", type=int, default=8)
@@ -95,6 +100,7 @@ def main() -> None:
     step.add_argument("tokens", type=Path)
     step.add_argument("run_folder", type=Path)
     step.add_argument("output", type=Path)
+    step.add_argument("--remark", action="append", default=[], help="a line for its page")
     step.add_argument("--no-recall", action="store_true", help="the network alone")
     step.set_defaults(run=_model)
     arguments = parser.parse_args()

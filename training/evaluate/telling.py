@@ -8,7 +8,7 @@ for some bars now and then; what is counted is the music of the runs, not what t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ class Worth:
     told: float
     untold: float
     alone: float | None = None
-    """Where the others' part is told: by who does not hear the others at all."""
+    """Where the others' part is told: by who heard the others before, but not in these bars."""
 
     def figures(self) -> dict[str, Any]:
         """The numbers, rounded."""
@@ -87,15 +87,26 @@ def _others(
         told, music = teller.write(bars, heard, chords)
         _, counted = teller.write(bars, [Run(run.bars, ()) for run in runs], chords)
         name = data.vocabulary.names.index(f"Program_{program}")
-        thinned = data.vocabulary.thin(tokens, {name})
-        _, solo = teller.write(teller.bars(thinned), [Run(run.bars, ()) for run in runs], chords)
+        gapped, solo = _gapped(data, bars, {bar for run in runs for bar in run.bars}, name)
         here = counted & _of(data, tokens, name)
         found = (
             _bits(predictor, told)[music & _of(data, told, name)],
             _bits(predictor, tokens)[here],
-            _bits(predictor, thinned)[solo & _of(data, thinned, name)],
+            _bits(predictor, gapped)[solo & _of(data, gapped, name)],
         )
         _add(sums, "others", data, tokens[here], found)
+
+
+def _gapped(
+    data: TokenSet, bars: Bars, gaps: Set[int], name: int
+) -> tuple[Tokens, NDArray[np.bool_]]:
+    """A piece in whose ``gaps`` nobody plays but one; and which tokens lie in these."""
+    parts, inside = [], []
+    for number, bar in enumerate(bars.tokens):
+        part = np.asarray(bar, dtype=np.uint16)
+        parts.append(data.vocabulary.thin(part, {name}) if number in gaps else part)
+        inside.append(np.full(len(parts[-1]), number in gaps))
+    return np.concatenate(parts), np.concatenate(inside)
 
 
 def _first_bars(data: TokenSet, tokens: Tokens, limit: int | None) -> Tokens:

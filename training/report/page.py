@@ -216,7 +216,7 @@ TOLD = {
     "cast": "which instruments play in a bar",
     "chords": "the chords of each bar",
     "ahead": "the bar behind a gap of four",
-    "others": "the bar of all other instruments; counted without when a note begins",
+    "others": "the bar of all other instruments beforehand; not: as they play; silent: not at all",
 }
 
 
@@ -242,7 +242,7 @@ def _told(study: Study) -> Markup:
     ]
     if not rows and not followed:
         return Markup("")
-    heads = ("", "told", "notes", "told", "not told", "the others unheard")
+    heads = ("", "told", "notes", "told", "not told", "the others silent")
     words = (
         "The same music of the same pieces, by the network alone, with and without being told what"
         " is in it. Less is better: what it is told, it uses."
