@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from engine import garbage, priority
 from engine.errors import Code, SidemanError
+from engine.feel import Feel
 from engine.generate import Making
 from engine.listener import Listener, digest
 from engine.models import adapters, registry
@@ -57,6 +58,7 @@ class Player:
     weights_hash: str
     runtime: str
     """What computed the listener's states."""
+    feel: Feel
     memory: Memory | None = None
     """The song's own past, where the model knows how to use it."""
 
@@ -128,6 +130,7 @@ class Worker:
                 self._guess = None
                 for player in self._players.values():
                     player.listener.forget()
+                    player.feel.forget()
             case wire.Load():
                 self._load(message)
             case wire.Unload(model):
@@ -193,6 +196,12 @@ class Worker:
         self._behind = True
         return listener
 
+    def _feel(self, vocabulary: Vocabulary) -> Feel:
+        feel = Feel(vocabulary)
+        for bar, (meter, notes) in self._heard.items():
+            feel.hear(bar, meter, notes)
+        return feel
+
     def _open(self, folder: Path, message: wire.Load) -> Player:
         # One stream of a small model is no faster on a GPU: it is used where it is asked for.
         device = "cpu" if message.device == "auto" else message.device
@@ -209,7 +218,8 @@ class Worker:
         listener = self._listen(vocabulary, model)
         weights_hash = info.weights.sha256 + (adapter.mark if adapter else "")
         memory = Memory.of(folder, info, vocabulary)
-        return Player(model, vocabulary, listener, weights_hash, model.runtime, memory)
+        feel = self._feel(vocabulary)
+        return Player(model, vocabulary, listener, weights_hash, model.runtime, feel, memory)
 
     def _unload(self, model: str) -> None:
         self._players.pop(model, None)
@@ -235,6 +245,7 @@ class Worker:
         self._heard[bar] = (meter, notes)
         for player in self._players.values():
             player.listener.hear(bar, meter, notes)
+            player.feel.hear(bar, meter, notes)
 
     # Requests
 
@@ -325,7 +336,7 @@ class Worker:
         else:
             step = job.making.step()
             for variation, note in step.notes:
-                job.events.append((variation, note))
+                job.events.append((variation, _felt(note, player.feel, job.wish)))
                 job.bar = max(job.bar, note.bar)
             job.events.extend((variation, None) for variation in step.finished)
         job.seconds += self._seconds() - begun
@@ -357,6 +368,13 @@ class Worker:
     def _fail(self, job: Job, code: str, text: str) -> None:
         self._jobs.pop(job.number, None)
         self._send(wire.JobFailed(job.number, code, text))
+
+
+def _felt(note: Note, feel: Feel, wish: wire.Wish) -> Note:
+    """A note as it is played after what the wish goes on from."""
+    room = wish.rooms[note.bar]
+    earliest = 0 if note.bar else wish.start_tick
+    return feel.play(note, Meter(room.num, room.den), wish.context_end, earliest)
 
 
 def _is_enough(guess: Job) -> bool:
