@@ -177,7 +177,7 @@ class TestInfill:
         after = [wire.Room(4, 4, [wire.row(note) for note in tune(0, (72, 71, 69, 67))], [])]
         for seed in range(3):
             asked = wish(seed=seed, after=after, candidates=4)
-            rivals = make(model, vocabulary, wish(seed=seed, variations=4))
+            rivals = make(model, vocabulary, wish(seed=seed, after=after, variations=4))
             rates = [
                 self.rate(model, vocabulary, asked.rooms, notes, after)
                 for notes in rivals.values()
