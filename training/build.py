@@ -41,7 +41,7 @@ def _model(arguments: argparse.Namespace) -> None:
     from training.data import TokenSet
     from training.evaluate import report
     from training.evaluate.players import heldout_figures, predictors_with
-    from training.export import export_model, fitted_gate, int8_by_row, load_run
+    from training.export import base_gate, export_model, fitted_gate, int8_by_row, load_run
     from training.train_midi import TrainConfig
 
     data = TokenSet(arguments.tokens)
@@ -61,7 +61,9 @@ def _model(arguments: argparse.Namespace) -> None:
         for name, entry in figures.items()
     }
     config = TrainConfig.from_json(run["config"])
-    gate = None if arguments.no_recall else fitted_gate(model, config, data, run["tokens"])
+    gate = None
+    if not arguments.no_recall:
+        gate = base_gate(config) or fitted_gate(model, config, data, run["tokens"])
     predictors = predictors_with(model, gate, data.folder, data.vocabulary.begin)
     metrics = {
         "heldout": heldout_figures(predictors, data),

@@ -25,6 +25,7 @@ from engine.models.folder import (
     TrainingData,
     Weights,
     digest,
+    read_info,
     write_description,
     write_model,
     write_weights,
@@ -74,8 +75,9 @@ def finish(
 ) -> Path:
     """Write the model or adapter folder of a run; returns ``output``.
 
-    A model gets a gate, fitted to the music that it learned from, unless it is not to have one or
-    its tokens are of a kind that has none; ``tell`` hears of that. An adapter leaves its base's.
+    A model gets its base's gate, or one that is fitted to the music that it learned from, unless it
+    is not to have one or its tokens are of a kind that has none; ``tell`` hears of that. An adapter
+    leaves its base's.
     """
     table = runs.read(run)
     config = TrainConfig.from_json(table.get("config", {}))
@@ -88,11 +90,22 @@ def finish(
     if with_recall:
         try:
             recall.check_fits(data)
-            tell("fitting how much a song's own past counts (--no-recall leaves that out)")
-            gate = fitted_gate(model, config, data, table["tokens"])
+            gate = base_gate(config)
+            if gate is None:
+                tell("fitting how much a song's own past counts (--no-recall leaves that out)")
+                gate = fitted_gate(model, config, data, table["tokens"])
         except SidemanError as error:
             tell(f"the model will have no recall: {error.text}")
     return export_model(model, data, output, metrics, gate)
+
+
+def base_gate(config: TrainConfig) -> Gate | None:
+    """The gate of what a run went on from, where there is one.
+
+    It stays: a network that has heard music again and again expects it so well that a gate fitted
+    there counts on it too much elsewhere.
+    """
+    return None if config.base is None else Gate.of(config.base, read_info(config.base))
 
 
 def fitted_gate(model: Rwkv7, config: TrainConfig, data: TokenSet, learned: int) -> Gate:

@@ -61,6 +61,16 @@ def test_a_model_recalls_unless_it_is_not_to(call, token_folder, tmp_path):
     assert not (tmp_path / "plain" / "recall.json").exists()
 
 
+def test_a_model_keeps_its_bases_gate(call, token_folder, tmp_path, monkeypatch):
+    tail = ("--ctx", 32, "--batch", 2, "--steps", 1, *PLAIN)
+    base = make_tiny_model(tmp_path / "base", recall=True)
+    monkeypatch.delattr("training.recall.fit_to")
+    status, _, errors = call("midi", token_folder, "-o", "mine", "--base", base, *tail)
+    assert status == 0, errors
+    kept, gate = ((folder / "recall.json").read_text() for folder in (tmp_path / "mine", base))
+    assert json.loads(kept) == json.loads(gate)
+
+
 def test_who_stops_at_the_last_moment_is_told_how_the_model_is_written(
     call, token_folder, tmp_path, monkeypatch
 ):
