@@ -15,6 +15,7 @@ from statistics import median_low
 from engine.music import DRUMS, Meter, Note
 from engine.tokens.encode import EDGE_HATS
 from engine.tokens.vocabulary import Vocabulary
+from engine.worker.wire import Wish
 
 BARS = 16
 """Bars before a take that are asked how they were played."""
@@ -52,6 +53,11 @@ class Feel:
         """Know nothing."""
         self._bars.clear()
 
+    @property
+    def any(self) -> bool:
+        """Whether anything was heard beside the grid."""
+        return bool(self._bars)
+
     def play(self, note: Note, meter: Meter, end: int, earliest: int = 0) -> Note:
         """A note of a take that follows the bars before ``end``, as it was felt there.
 
@@ -77,6 +83,40 @@ class Feel:
             if where % beat == position % beat
         ]
         return median_low(found) if len(found) >= FEWEST else 0
+
+
+class Performance:
+    """One take as it is played: notes come on the grid, and go out in sounding order.
+
+    Where hits are moved, what falls on one place of the grid waits for the next place.
+    """
+
+    def __init__(self, feel: Feel, wish: Wish) -> None:
+        self._feel = feel
+        self._wish = wish
+        self._meters = [Meter(room.num, room.den) for room in wish.rooms]
+        self._moves = feel.any and DRUMS in wish.programs
+        self._place = (0, 0)
+        self._held: list[Note] = []
+
+    def take(self, note: Note) -> list[Note]:
+        """The next note as the model wrote it; what is ready to sound."""
+        if not self._moves:
+            return [note]
+        ready: list[Note] = []
+        if (note.bar, note.tick) != self._place:
+            ready, self._place = self.rest(), (note.bar, note.tick)
+        earliest = 0 if note.bar else self._wish.start_tick
+        meter = self._meters[note.bar]
+        played = self._feel.play(note, meter, self._wish.context_end, earliest)
+        left = sum(meter.ticks for meter in self._meters[note.bar :]) - played.tick
+        self._held.append(replace(played, duration=min(played.duration, left)))
+        return ready
+
+    def rest(self) -> list[Note]:
+        """What is still held: nothing more comes here."""
+        ready, self._held = sorted(self._held), []
+        return ready
 
 
 def _drum(pitch: int) -> int:

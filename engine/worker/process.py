@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from engine import garbage, priority
 from engine.errors import Code, SidemanError
-from engine.feel import Feel
+from engine.feel import Feel, Performance
 from engine.generate import Making
 from engine.listener import Listener, digest
 from engine.models import adapters, registry
@@ -78,6 +78,8 @@ class Job:
     mark: int = 0
     context: list[list[int]] = field(default_factory=list)
     """The tokens that it follows."""
+    performances: list[Performance] = field(default_factory=list)
+    """How each variation is played."""
     fed: int = 0
     seconds: float = 0.0
     bar: int = 0
@@ -332,13 +334,19 @@ class Worker:
                 job.making = Making(
                     player.vocabulary, player.listener.stream, job.wish, player.memory
                 )
+                job.performances = [
+                    Performance(player.feel, job.wish) for _ in range(job.wish.variations)
+                ]
                 job.context = player.listener.tokens(job.wish.context_end)
         else:
             step = job.making.step()
             for variation, note in step.notes:
-                job.events.append((variation, _felt(note, player.feel, job.wish)))
+                ready = job.performances[variation].take(note)
+                job.events += [(variation, each) for each in ready]
                 job.bar = max(job.bar, note.bar)
-            job.events.extend((variation, None) for variation in step.finished)
+            for variation in step.finished:
+                ready = job.performances[variation].rest()
+                job.events += [*((variation, each) for each in ready), (variation, None)]
         job.seconds += self._seconds() - begun
 
     def _say_started(self, job: Job) -> None:
@@ -368,13 +376,6 @@ class Worker:
     def _fail(self, job: Job, code: str, text: str) -> None:
         self._jobs.pop(job.number, None)
         self._send(wire.JobFailed(job.number, code, text))
-
-
-def _felt(note: Note, feel: Feel, wish: wire.Wish) -> Note:
-    """A note as it is played after what the wish goes on from."""
-    room = wish.rooms[note.bar]
-    earliest = 0 if note.bar else wish.start_tick
-    return feel.play(note, Meter(room.num, room.den), wish.context_end, earliest)
 
 
 def _is_enough(guess: Job) -> bool:

@@ -10,10 +10,12 @@ from statistics import fmean
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from engine.feel import BARS, Feel
+from engine.feel import BARS, Feel, Performance
 from engine.music import COMMON_TIME, DRUMS, Meter, Note
 from engine.tokens.vocabulary import Vocabulary
+from engine.worker import wire
 from tests.support.tiny_model import TOKENIZER
 
 HAT, KICK = 42, 36
@@ -94,6 +96,36 @@ def test_a_hit_stays_in_its_bar_and_at_its_position(
     assert played == replace(written, tick=played.tick)
     if earliest == 0:
         assert grid.position(played.tick) == position
+
+
+def test_a_take_goes_out_in_sounding_order(feel: Feel) -> None:
+    feel.hear(0, COMMON_TIME, [hit(HAT, 990), hit(KICK, 930), hit(HAT, 1950)])
+    rooms = [wire.Room(4, 4, [], [])]
+    wish = wire.Wish(context_end=1, rooms=rooms, programs=[0, DRUMS], seed=1)
+    performance = Performance(feel, wish)
+    piano = [Note(0, tick, 0, 60, 480, 80) for tick in (960, 1920)]
+    written = [hit(KICK, 960), hit(HAT, 960), piano[0], hit(HAT, 1920), piano[1]]
+    out = [performance.take(note) for note in written]
+    assert out == [[], [], [], [hit(KICK, 930), piano[0], hit(HAT, 990)], []]
+    assert performance.rest() == [piano[1], hit(HAT, 1950)]
+    assert performance.rest() == []
+
+
+def test_what_is_moved_ends_with_the_take(feel: Feel) -> None:
+    feel.hear(0, COMMON_TIME, [hit(HAT, 3780)])
+    wish = wire.Wish(context_end=1, rooms=[wire.Room(4, 4, [], [])], programs=[DRUMS], seed=1)
+    performance = Performance(feel, wish)
+    assert performance.take(hit(HAT, 3760)) == []
+    assert performance.rest() == [replace(hit(HAT, 3780), duration=60)]
+
+
+def test_nothing_waits_where_nothing_is_moved(feel: Feel) -> None:
+    rooms = [wire.Room(4, 4, [], [])]
+    drums = wire.Wish(context_end=1, rooms=rooms, programs=[DRUMS], seed=1)
+    assert Performance(feel, drums).take(hit(HAT, 960)) == [hit(HAT, 960)]
+    feel.hear(0, COMMON_TIME, [hit(HAT, 990)])
+    piano = Note(0, 960, 0, 60, 480, 80)
+    assert Performance(feel, structs.replace(drums, programs=[0])).take(piano) == [piano]
 
 
 def test_real_drummers_are_followed(vocabulary: Vocabulary) -> None:

@@ -148,7 +148,7 @@ def test_songs_of_other_tokens_are_refused(config, tmp_path):
     other = make_tiny_model(tmp_path / "other")
     path = other / "tokenizer.json"
     table = json.loads(path.read_text())
-    path.write_text(json.dumps(table | {"tokens": table["tokens"][:-1]}))
+    path.write_text(json.dumps(table | {"tokens": table["tokens"][::-1]}))
     with pytest.raises(SidemanError, match="tokenize the songs"):
         Trainer(replace(config, base=other))
 

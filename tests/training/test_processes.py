@@ -6,6 +6,14 @@ import pytest
 from training.processes import pool, undisturbed
 
 
+@pytest.fixture(autouse=True)
+def heeds_ctrl_c():
+    """Also where these tests run in the background, which ignores it."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
 def _ignores_ctrl_c(_):
     return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 

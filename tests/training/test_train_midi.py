@@ -181,6 +181,8 @@ def test_pads_are_in_no_loss(config):
     rows, fresh = trainer.lanes.segment(64)
     pad = trainer.data.vocabulary.names.index("PAD_None")
     rows[:, 40:] = pad
+    told = trainer.data.vocabulary.is_condition
+    rows[told[rows]] = trainer.data.vocabulary.begin  # what is told is in no loss either
     trainer.lanes.segment = lambda length: (rows, np.ones_like(fresh))
     with torch.no_grad():
         logits, _ = trainer.model(torch.from_numpy(rows[:, :39]))
