@@ -278,7 +278,6 @@ def wish_for(brief: Brief, place: Place, session: Session) -> wire.Wish:
         longest_rest=brief.preset.midi.longest_rest,
         reference=[wire.row(note) for note in place.reference],
         after=_after(session, end) if brief.verb == "infill" else [],
-        beforehand=brief.verb in ("accompany", "infill"),
         candidates=candidates,
         temperature=brief.temperature,
         top_p=brief.top_p,

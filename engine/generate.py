@@ -134,7 +134,7 @@ class Making:
 
     def _led(self, stream: Stream) -> Stream:
         """The stream, told what a gap leads up to, where that is known and the model listens."""
-        if not (self._wish.after and self._vocabulary.told):
+        if not (self._wish.beforehand and self._wish.after and self._vocabulary.told):
             return stream
         told = stream.fork(1)
         for room in self._wish.after:

@@ -106,7 +106,8 @@ class Wish(msgspec.Struct, frozen=True):
     after: list[Room] = []
     """What follows an infill: what it leads up to, and what candidates are chosen by."""
     beforehand: bool = False
-    """Whether each bar is written knowing all that the others play in it."""
+    """Whether the model is told all that the others play in a bar, and what a gap leads up to.
+    No request asks for it yet: the model that ships plays worse for it; see docs/decisions.md."""
     candidates: int = 1
     temperature: float = 1.0
     top_p: float = 0.95

@@ -177,13 +177,20 @@ class TestInfill:
         after = [wire.Room(4, 4, [wire.row(note) for note in tune(0, (72, 71, 69, 67))], [])]
         for seed in range(3):
             asked = wish(seed=seed, after=after, candidates=4)
-            rivals = make(model, vocabulary, wish(seed=seed, after=after, variations=4))
+            rivals = make(model, vocabulary, wish(seed=seed, variations=4))
             rates = [
                 self.rate(model, vocabulary, asked.rooms, notes, after)
                 for notes in rivals.values()
             ]
             chosen = make(model, vocabulary, asked)
             assert chosen == {0: rivals[int(np.argmax(rates))]}
+
+    def test_who_is_told_what_lies_ahead_hears_it(
+        self, model: Model, vocabulary: Vocabulary
+    ) -> None:
+        after = [wire.Room(4, 4, [wire.row(note) for note in tune(0, (72, 71, 69, 67))], [])]
+        told = make(model, vocabulary, wish(after=after, beforehand=True))
+        assert told != make(model, vocabulary, wish(after=after)) == make(model, vocabulary, wish())
 
     def test_each_variation_has_candidates_of_its_own(
         self, model: Model, vocabulary: Vocabulary
