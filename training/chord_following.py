@@ -14,22 +14,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from engine import presets
-from engine.brief import Place, settle, wish_for
 from engine.chords import ChordSpan, parse
 from engine.errors import Code, SidemanError
-from engine.messages import Ask, Keys
 from engine.music import DRUMS, TICKS_PER_BEAT, Meter, MeterMap, Note
-from engine.session import Session
-from engine.timing import Target
-from engine.worker import wire
-from engine.worker.direct import DirectLine
 from training.chords import Tone, recognise
 from training.data import TokenSet
 from training.measures import Bars
-from training.samples import Cut, SampleConfig, cuts
+from training.samples import Player, SampleConfig, cuts
 
-MODEL, TRACK = "model", 1
 WINDOW = 2 * TICKS_PER_BEAT
 
 
@@ -55,23 +47,16 @@ def following(model: Path, data: TokenSet, collection: str, config: SampleConfig
 
     Raises `SidemanError` where the model can't be loaded, or no piece will do.
     """
-    line = DirectLine()
-    line.send(wire.Load(MODEL, str(model)))
-    _work(line)
+    player = Player(model)
     shares: list[tuple[float, float]] = []
-    for number, cut in enumerate(islice(cuts(data, collection, config), config.pieces)):
+    for cut in islice(cuts(data, collection, config), config.pieces):
         meters = cut.meters[len(cut.past) :]
         chart = chart_of(cut.real, meters)
         spans = parse(chart, meters)
         real = share(cut.real, meters, spans)
         if real is None:
             continue
-        line.send(wire.Forget())
-        line.send(wire.Hear(_heard(cut)))
-        line.send(wire.Make(number + 1, MODEL, _wish(cut, chart, config.seed)))
-        take: list[list[Note]] = [[] for _ in cut.real]
-        for row in _work(line):
-            take[row[0]].append(Note(*row))
+        take = player.play(cut, config.seed, chords=chart)
         made = share(take, meters, spans)
         if made is not None:
             shares.append((made, real))
@@ -105,35 +90,3 @@ def share(bars: Bars, meters: Sequence[Meter], spans: Sequence[ChordSpan]) -> fl
 
 def _pitched(bars: Bars) -> Iterable[Note]:
     return (note for bar in bars for note in bar if note.program != DRUMS)
-
-
-def _heard(cut: Cut) -> list[tuple[int, int, int, list[wire.NoteRow]]]:
-    return [
-        (bar, meter.num, meter.den, [wire.row(note) for note in notes])
-        for bar, (meter, notes) in enumerate(zip(cut.meters, cut.past, strict=False))
-    ]
-
-
-def _wish(cut: Cut, chart: str, seed: int) -> wire.Wish:
-    session = Session()
-    session.meters = MeterMap(enumerate(cut.meters))
-    track = session.track(TRACK)
-    for note in (note for bar in cut.past for note in bar):
-        session.play(track, note)
-    start, bars = len(cut.past), len(cut.real)
-    ask = Ask("continue", 1, TRACK, Keys.of({"bars": bars, "at": start, "chords": chart}))
-    preset = presets.load(cut.preset)
-    brief = settle(ask, track, session, preset, explicit=False, parameters={}, seed=seed, way="osc")
-    return wish_for(brief, Place(Target(start), bars, start), session)
-
-
-def _work(line: DirectLine) -> list[wire.NoteRow]:
-    """Let the worker do all that there is to do; the notes that it made."""
-    made: list[wire.NoteRow] = []
-    while (message := line.pump()) is not None:
-        match message:
-            case wire.Made(notes=notes):
-                made += notes
-            case wire.JobFailed() | wire.Failed():
-                raise SidemanError(Code(message.code), message.text)
-    return made

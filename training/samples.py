@@ -140,9 +140,14 @@ class Player:
         self._line.send(wire.Load(MODEL, str(folder)))
         self._work()
 
-    def play(self, cut: Cut, seed: int, *, alone: bool = False) -> list[list[Note]]:
-        """The take that follows a cut's past, by bar from 0; ``alone`` has heard none of it."""
-        wish = _wish(cut, seed)
+    def play(
+        self, cut: Cut, seed: int, *, alone: bool = False, chords: str | None = None
+    ) -> list[list[Note]]:
+        """The take that follows a cut's past, by bar from 0; ``alone`` has heard none of it.
+
+        ``chords`` is the chart that is asked for, if any.
+        """
+        wish = _wish(cut, seed, chords)
         bars = [
             (bar, meter.num, meter.den, [wire.row(note) for note in notes])
             for bar, (meter, notes) in enumerate(zip(cut.meters, cut.past, strict=False))
@@ -172,7 +177,7 @@ class Player:
         return made
 
 
-def _wish(cut: Cut, seed: int) -> wire.Wish:
+def _wish(cut: Cut, seed: int, chords: str | None) -> wire.Wish:
     """What the engine asks of its worker when a musician has played this and asks for more."""
     session = Session()
     session.meters = MeterMap(enumerate(cut.meters))
@@ -181,7 +186,7 @@ def _wish(cut: Cut, seed: int) -> wire.Wish:
         for note in bar:
             session.play(track, note)
     start, bars = len(cut.past), len(cut.real)
-    ask = Ask("continue", 1, TRACK, Keys.of({"bars": bars, "at": start}))
+    ask = Ask("continue", 1, TRACK, Keys(bars=bars, at=start, chords=chords))
     preset = presets.load(cut.preset)
     brief = settle(ask, track, session, preset, explicit=False, parameters={}, seed=seed, way="osc")
     return wish_for(brief, Place(Target(start), bars, start), session)
