@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.conditions import Bars, Run, Teller
+from training.conditions import Bars, Chords, Run, Teller
 from training.data import Tokens, TokenSet
 from training.evaluate.scoring import Predictor
 from training.tokenize import Piece
@@ -57,13 +57,14 @@ def telling(
         tokens = _first_bars(data, data.tokens(piece), limit)
         bars = teller.bars(tokens)
         chords = bars.chords()
+        untold = _bits(predictor, tokens)
         for kind in KINDS:
             runs = _runs(len(bars), kind)
             told, music = teller.write(bars, runs, chords)
-            _, counted = teller.write(bars, [Run(run.bars, ()) for run in runs], chords)
-            found = (_bits(predictor, told)[music], _bits(predictor, tokens)[counted])
+            counted = _counted(teller, bars, runs, chords)
+            found = (_bits(predictor, told)[music], untold[counted])
             _add(sums, kind, data, tokens[counted], found)
-        _others(sums, predictor, data, teller, tokens, bars)
+        _others(sums, predictor, data, teller, tokens, bars, untold)
     return {kind: _worth(total) for kind, total in sums.items() if total[0]}
 
 
@@ -74,6 +75,7 @@ def _others(
     teller: Teller,
     tokens: Tokens,
     bars: Bars,
+    untold: NDArray[np.float64],
 ) -> None:
     """One instrument after another plays to what the others play."""
     programs = sorted({note.program for notes in bars.notes for note in notes})
@@ -81,20 +83,27 @@ def _others(
         return
     chords: list[Sequence[None]] = [[None]] * len(bars)
     runs = _runs(len(bars), "others")
+    counted = _counted(teller, bars, runs, chords)
     for program in programs:
         others = [other for other in programs if other != program]
         heard = [Run(run.bars, run.kinds, others) for run in runs]
         told, music = teller.write(bars, heard, chords)
-        _, counted = teller.write(bars, [Run(run.bars, ()) for run in runs], chords)
         name = data.vocabulary.names.index(f"Program_{program}")
         gapped, solo = _gapped(data, bars, {bar for run in runs for bar in run.bars}, name)
         here = counted & _of(data, tokens, name)
         found = (
             _bits(predictor, told)[music & _of(data, told, name)],
-            _bits(predictor, tokens)[here],
+            untold[here],
             _bits(predictor, gapped)[solo & _of(data, gapped, name)],
         )
         _add(sums, "others", data, tokens[here], found)
+
+
+def _counted(
+    teller: Teller, bars: Bars, runs: Iterable[Run], chords: Chords
+) -> NDArray[np.bool_]:
+    """Which tokens of a piece, told nothing, are the music of these runs."""
+    return teller.write(bars, [Run(run.bars, ()) for run in runs], chords)[1]
 
 
 def _gapped(
