@@ -9,6 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from engine.music import TICKS_PER_BEAT, Meter, MeterMap, Position
+from engine.timing import Course
 
 
 class SongClock:
@@ -67,6 +68,25 @@ class SongClock:
         self._anchor_tick = self._exact(now)
         self._anchor_seconds = Fraction(now)
         self._playing = playing
+
+    @property
+    def course(self) -> Course:
+        """Where the song was when its course last changed, and how it goes on."""
+        return Course(
+            float(self._anchor_seconds),
+            float(self._anchor_tick),
+            float(self._ticks_per_second),
+            self._playing,
+        )
+
+    def follow(self, course: Course) -> None:
+        """Take a course from whoever leads the song. The meters stay."""
+        self._anchor_seconds = Fraction(course.seconds)
+        self._anchor_tick = max(Fraction(0), Fraction(course.tick))
+        if course.ticks_per_second != float(self._ticks_per_second):
+            self._bpm = course.bpm
+            self._ticks_per_second = Fraction(course.ticks_per_second)
+        self._playing = course.playing
 
     def set_meters(self, meters: MeterMap) -> None:
         """Take up the meters of a session that goes on; what the source says comes on top."""

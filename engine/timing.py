@@ -42,6 +42,38 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Course:
+    """Where the song is at one moment, and how it goes on from there.
+
+    All of it are plain numbers, so that it can be told to another process.
+    """
+
+    seconds: float = 0.0
+    """The moment, on a monotonic clock."""
+    tick: float = 0.0
+    """The song's position at that moment, in absolute ticks."""
+    ticks_per_second: float = 1920.0
+    playing: bool = False
+
+    def tick_at(self, now: float) -> float:
+        """The song's position at ``now``, never before its beginning."""
+        if not self.playing:
+            return self.tick
+        return max(0.0, self.tick + (now - self.seconds) * self.ticks_per_second)
+
+    def seconds_at(self, tick: float) -> float | None:
+        """When ``tick`` is reached; None while the song stands still."""
+        if not self.playing:
+            return None
+        return self.seconds + (tick - self.tick) / self.ticks_per_second
+
+    @property
+    def bpm(self) -> float:
+        """Quarter notes per minute."""
+        return self.ticks_per_second * 60.0 / TICKS_PER_BEAT
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """Where a take begins: a bar, and the ticks in that bar that are already gone."""
 
