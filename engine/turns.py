@@ -113,6 +113,8 @@ class Turns:
 
         A phrase in progress keeps its length and its rest.
         """
+        if after == before:
+            return
         for part in self._parts.values():
             part.rest += after - before
             if part.start is not None:

@@ -67,9 +67,7 @@ class _Gesture:
 class Mapping:
     """The triggers in force: the config's, over them the preset's, over them what was learned."""
 
-    def __init__(
-        self, config: Triggers | None = None, preset: Triggers | None = None
-    ) -> None:
+    def __init__(self, config: Triggers | None = None, preset: Triggers | None = None) -> None:
         self._config = dict(config or {})
         self._preset = dict(preset or {})
         self._learned: dict[Trigger, Action] = {}
