@@ -98,13 +98,16 @@ class Turns:
             part.rest = tick
 
     def asked(self, track: int, tick: int) -> None:
-        """The musician has asked for a take on a track, by a trigger, that begins at ``tick``.
+        """A take was asked for on a track, by a trigger or otherwise, that begins at ``tick``.
 
         Nothing else is handed over until then, and what is played up to there disturbs nothing.
+        The answer that :meth:`check` has just called for changes nothing here.
         """
         if self.mode is Mode.MANUAL:
             return
         part = self._parts.setdefault(track, _Part())
+        if part.handed_over is not None and tick == part.answer:
+            return
         part.start = part.handed_over = None
         part.answer, part.asked = tick, True
 

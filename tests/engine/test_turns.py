@@ -103,6 +103,14 @@ def test_what_is_played_up_to_a_take_that_was_asked_for_does_not_stop_it() -> No
     assert play(turns, at(1), at(1, 1)), "but from its first bar line on it does"
 
 
+def test_the_answer_itself_may_be_reported_as_asked_for() -> None:
+    turns = Turns(Mode.PUNCH_IN)
+    play(turns, at(0), at(0, 1))
+    assert turns.check(at(0, 3), FOUR) == [TakeOver(1)]
+    turns.asked(1, at(1))
+    assert turns.down(1, 60, at(0, 3.5)), "who plays on still had not finished"
+
+
 def test_a_jump_of_the_song_keeps_the_pause() -> None:
     turns = Turns(Mode.PUNCH_IN, pause_beats=2)
     play(turns, at(8), at(8, 1))
