@@ -38,11 +38,22 @@ class Osc:
 class MidiPorts:
     """Which MIDI ports to open; empty names mean ``Sideman In`` and ``Sideman Out``."""
 
-    input: str = ""
-    output: str = ""
+    input: str | tuple[str, ...] = ""
+    output: str | tuple[str, ...] = ""
+    control: str = ""
+    """A port whose messages are triggers only, as a pad controller's; its lights are used."""
     api: MidiApi = "auto"
     enabled: bool = True
     control_channel: Annotated[int, Meta(ge=1, le=16)] = 16
+    """What comes in on it is triggers only, and never music."""
+    thru: bool = False
+    """Send on at once what comes in."""
+    send_clock: bool = False
+    """Send MIDI clock, Start, Stop and Song Position, unless MIDI leads the time."""
+    echo_ms: Annotated[float, Meta(ge=0, le=2000)] = 100.0
+    """What was sent and comes in again within this time is not the musician; 0 takes it all."""
+    late_ms: Annotated[float, Meta(ge=0, le=2000)] = 100.0
+    """A note that is later than this is not played."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +98,11 @@ class Config:
     """Starting values of what ``/sideman/set`` can set."""
 
 
+def port_names(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    """One name, several, or none."""
+    return (given,) if isinstance(given, str) and given else tuple(given)
+
+
 def default_file() -> Path:
     """The config file that is read where ``--config`` names none."""
     return platformdirs.user_config_path("sideman", appauthor=False) / "config.toml"
@@ -128,8 +144,9 @@ class ServeOptions:
 
     osc_host: str = "127.0.0.1"
     osc_port: int = 9700
-    midi_in: str | None = None
-    midi_out: str | None = None
+    midi_in: tuple[str, ...] = ()
+    """Names of input ports; none for ``Sideman In``."""
+    midi_out: tuple[str, ...] = ()
     no_midi: bool = False
     midi_api: MidiApi = "auto"
     clock: ClockSource = "auto"

@@ -98,6 +98,26 @@ def _midi(name: str, _: Config) -> Iterator[Check]:
             yield Check(f"{name} {system.name}", Status.OK, ports)
 
 
+def _midi_jitter(name: str, config: Config) -> Iterator[Check]:
+    from bridge.midi.loopback import measure
+
+    try:
+        found = measure(config.midi.api)
+    except SidemanError as problem:
+        yield Check(name, Status.WARN, f"not measured: {problem.text}", "serve with --no-midi")
+        return
+    text = (
+        f"notes by {found.api} arrive {found.p50_ms:.2f} ms after their moment (p50),"
+        f" {found.p99_ms:.2f} ms (p99)"
+    )
+    if found.lost:
+        yield Check(name, Status.FAIL, f"{text}; {found.lost} were lost", "close other programs")
+    elif found.p99_ms - found.p50_ms > 5.0:
+        yield Check(name, Status.WARN, text, "close other programs; give JACK a smaller buffer")
+    else:
+        yield Check(name, Status.OK, text)
+
+
 def _clock(name: str, _: Config) -> Iterator[Check]:
     late = sleep_lateness_ms()
     text = f"wakes up {late[len(late) // 2]:.2f} ms late (p50), {late[-2]:.2f} ms (p99)"
@@ -223,6 +243,7 @@ CHECKS: dict[str, Callable[[str, Config], Iterator[Check]]] = {
     "python": _python,
     "osc": _osc,
     "midi": _midi,
+    "midi jitter": _midi_jitter,
     "clock": _clock,
     "cpu": _cpu,
     "gpu": _gpu,

@@ -67,7 +67,7 @@ def systems() -> list[System]:
 
 
 def _look(rtmidi: Any, name: str, api: int) -> System:
-    with _quiet():
+    with quiet():
         try:
             # Not deleted by hand: RtMidi's clients close when they are collected.
             inputs = rtmidi.MidiIn(api).get_ports()
@@ -78,7 +78,7 @@ def _look(rtmidi: Any, name: str, api: int) -> System:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep what the C libraries of ALSA and JACK write to stderr from the user."""
     sys.stderr.flush()
     kept = os.dup(2)

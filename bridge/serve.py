@@ -20,10 +20,13 @@ from queue import Empty, SimpleQueue
 from bridge import bench
 from bridge import config as configs
 from bridge.clock import SongClock
+from bridge.clocks.sources import Clocks
 from bridge.config import ServeOptions
 from bridge.files import session_folder
 from bridge.files.loader import FileLoader
 from bridge.files.session_folder import Scribe
+from bridge.midi.opening import wanted
+from bridge.midi.service import Midi
 from bridge.osc.clients import Clients, Endpoint
 from bridge.osc.codec import capability_parts
 from bridge.osc.door import OscDoor
@@ -32,8 +35,10 @@ from engine import garbage, presets, priority
 from engine.conductor import Conductor
 from engine.errors import Code, SidemanError
 from engine.messages import Command, Reply, Scalar, capabilities
-from engine.messages.commands import Capabilities
+from engine.messages.commands import Capabilities, Learn, Set, Transport
 from engine.messages.parameters import PARAMETERS
+from engine.messages.replies import Done
+from engine.requests import OURSELVES
 from engine.worker import wire
 from engine.worker.link import Line
 from engine.worker.supervisor import Supervisor
@@ -52,10 +57,15 @@ class OscOutbox:
 
     def __init__(self, door: OscDoor) -> None:
         self._door = door
+        self.to_ourselves: Callable[[Reply], None] = lambda reply: None
+        """Takes what is answered to pads and phrases."""
 
     def reply(self, client_id: int, reply: Reply) -> None:
-        """To one client."""
-        self._door.reply(client_id, reply)
+        """To one client, or to ourselves."""
+        if client_id == OURSELVES:
+            self.to_ourselves(reply)
+        else:
+            self._door.reply(client_id, reply)
 
     def broadcast(self, reply: Reply, besides: int | None = None) -> None:
         """To all that asked to be notified."""
@@ -90,25 +100,26 @@ class Engine:
         self._scribe = Scribe(folder, self._queue.put)
         sessions = folder.parent
         allowed = [folder, sessions, *options.config.files.allowed_folders]
+        self._outbox = OscOutbox(self._door)
         self.conductor = Conductor(
             clock=SongClock(),
-            outbox=OscOutbox(self._door),
+            outbox=self._outbox,
             store=self._scribe,
             loader=FileLoader(allowed, self._queue.put),
             preset=preset,
             device=options.device,
         )
-        for name, value in options.config.parameters.items():
-            if name not in PARAMETERS:
-                raise SidemanError(
-                    Code.BAD_ARGUMENTS, f"config: no parameter {name!r} (see docs/osc.md)"
-                )
-            self.conductor.parameters[name] = PARAMETERS[name].check(value)
-        self._worker = Supervisor(lambda: Line(self._worker_says), self.conductor)
+        self._worker = Supervisor(
+            lambda: Line(self._worker_says, wire.from_worker), self.conductor
+        )
         self.conductor.connect(self._worker)
+        for name, value in options.config.parameters.items():
+            self.conductor.handle(Set(name, PARAMETERS[name].check(value)), OURSELVES, 0.0)
         self._know_speed()
         if recalled:
             session_folder.recall(folder, self.conductor)
+        self._clocks = Clocks(options.clock, self.conductor)
+        self._midi = self._open_midi(options)
         self._sweeper = garbage.Sweeper()
         self._capabilities = capability_parts(capabilities())
         self._running = True
@@ -125,6 +136,15 @@ class Engine:
         if not found.thinks_ahead:
             self.conductor.parameters.setdefault("speculation", False)
 
+    def _open_midi(self, options: ServeOptions) -> Midi | None:
+        opening = wanted(options)
+        if opening is None:
+            return None
+        midi = Midi(opening, options, self.conductor, self._clocks, self._queue.put)
+        midi.broadcast = self._outbox.broadcast
+        self._outbox.to_ourselves = midi.door.replied
+        return midi
+
     @property
     def port(self) -> int:
         """The OSC port, UDP and TCP."""
@@ -140,8 +160,10 @@ class Engine:
         self.conductor.start(time.monotonic())
         self._server.start()
         garbage.settle()
-        on_ready()
         try:
+            while self._running and self._midi is not None and self._midi.opening:
+                self._turn()
+            on_ready()
             while self._running:
                 self._turn()
         finally:
@@ -155,8 +177,13 @@ class Engine:
     def _turn(self) -> None:
         now = time.monotonic()
         next_tag = self._door.tick(now)
+        self._clocks.tick(now)
         self.conductor.tick(now)
         moment = self.conductor.next_moment(now)
+        if (poll := self._clocks.next_moment()) is not None:
+            moment = min(moment, poll)
+        if self._midi is not None:
+            moment = min(moment, self._midi.tick(now))
         if next_tag is not None:
             moment = min(moment, next_tag)
         try:
@@ -186,16 +213,24 @@ class Engine:
         """On the server's thread."""
         self._queue.put((packet, endpoint, arrived))
 
-    def _worker_says(self, line: Line, message: wire.FromWorker | None) -> None:
+    def _worker_says(
+        self, line: Line[wire.FromWorker], message: wire.FromWorker | None
+    ) -> None:
         """On the thread that reads the worker's line."""
         self._queue.put(lambda: self._worker.receive(line, message, time.monotonic()))
 
     def _handle(self, command: Command, client: int, when: float) -> None:
-        if isinstance(command, Capabilities):
-            for part in self._capabilities:
-                self._door.reply(client, part)
-        else:
-            self.conductor.handle(command, client, when)
+        match command:
+            case Capabilities():
+                for part in self._capabilities:
+                    self._door.reply(client, part)
+            case Learn(action) if self._midi is not None:
+                self._midi.door.learn(action)
+                self._door.reply(client, Done(command.address, (action,)))
+            case Transport() if not self._clocks.obeys_osc(when):
+                pass
+            case _:
+                self.conductor.handle(command, client, when)
 
     def _horizon(self) -> float:
         return self.conductor.horizon_seconds(time.monotonic())
@@ -204,21 +239,17 @@ class Engine:
         """In order: nothing new comes in, what was played is kept, the worker ends."""
         self._server.stop()
         self.conductor.write_played()
+        if self._midi is not None:
+            self._midi.close()
+        self._clocks.close()
         self._worker.close()
         self._scribe.close()
 
 
 def check(options: ServeOptions) -> None:
     """Refuse what this engine can't do, before anything is opened."""
-    if options.clock not in ("auto", "internal", "osc"):
-        raise SidemanError(
-            Code.NOT_ALLOWED,
-            f"the clock {options.clock} is not built yet: use auto, osc or internal",
-        )
-    if options.midi_in or options.midi_out:
-        raise SidemanError(
-            Code.NOT_ALLOWED, "MIDI ports are not built yet: leave out --midi-in and --midi-out"
-        )
+    if options.no_midi and options.clock == "midi":
+        raise SidemanError(Code.NOT_ALLOWED, "--clock midi needs MIDI: leave out --no-midi")
     if not _is_loopback(options.osc_host) and not options.config.osc.token:
         raise SidemanError(
             Code.NOT_ALLOWED,

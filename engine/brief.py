@@ -381,4 +381,5 @@ def new_take(number: int, brief: Brief, place: Place, variation: int) -> Take:
         seed=brief.seed,
         variation=variation,
         channels=dict(brief.channels),
+        midi="midi" in brief.deliver,
     )

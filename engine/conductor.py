@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from engine.errors import Code, SidemanError
 from engine.foresight import Foresight
 from engine.hands import Hands
 from engine.messages import commands as c
+from engine.messages.keys import Keys
 from engine.messages.parameters import PARAMETERS
 from engine.messages.replies import (
     Done,
@@ -30,18 +31,19 @@ from engine.messages.replies import (
     Value,
     VersionReply,
 )
-from engine.messages.spec import Scalar
+from engine.messages.spec import Scalar, TrackRef
 from engine.models import adapters
 from engine.models import store as models
 from engine.music import DRUMS, Meter, MeterMap, Note, Position, ticks
 from engine.past import Past, Spot
 from engine.ports import Loader, Outbox, Store
 from engine.presets import Preset
-from engine.requests import Requests
+from engine.requests import OURSELVES, Requests
 from engine.session import Session, Track
 from engine.shelf import Shelf
 from engine.teller import TELL_AT_ONCE, Teller
-from engine.timing import Clock, next_bar
+from engine.timing import Clock, Course, next_bar
+from engine.turns import Mode, Turns
 from engine.worker import wire
 from engine.worker.supervisor import Supervisor
 
@@ -51,6 +53,9 @@ KEEP_EVERY = 1.0
 """Seconds after which what was played is written to the journal."""
 
 HORIZON_BARS = 8
+
+TOLD_BPM = 0.01
+"""A tempo that is measured is never twice the same; a change below this is not told."""
 
 
 class LedClock(Clock, Protocol):
@@ -63,6 +68,9 @@ class LedClock(Clock, Protocol):
 
     def set_tempo(self, now: float, bpm: float) -> None:
         """It goes on from where it is, at another tempo."""
+
+    def follow(self, course: Course) -> None:
+        """It goes on as another clock says."""
 
     def set_meters(self, meters: MeterMap) -> None:
         """The bars of the song are these, as far as is known."""
@@ -100,9 +108,16 @@ class Conductor:
         self._keep_at: float | None = None
         self._played: set[tuple[int, int]] = set()
         self._bar = 0
+        self._asked = 0
+        self._turn_taking: tuple[Mode, float] = (Mode.MANUAL, 0.0)
+        self._turns = Turns()
+        self.facts: dict[str, str] = {}
+        """Values of parameters that are told and not set; see :meth:`tell`."""
+        self.learned: dict[str, str] = {}
+        """Triggers that were learned, and their actions, as text."""
+        self._told_bpm, self._told_playing = clock.bpm, clock.playing
         self._waiting: dict[int, list[tuple[c.Command, float]]] = {}
         """Commands of clients for whom a file is being read: they take effect after it."""
-        self.panic: Callable[[], None] = lambda: None
 
     def connect(self, worker: Supervisor) -> None:
         """The worker that makes the music; called once, before anything else."""
@@ -115,6 +130,7 @@ class Conductor:
 
     def start(self, now: float) -> None:
         """Load the preset's model."""
+        self._arrange_turns()
         self.shelf.prepare(self.shelf.preset, now)
 
     # Commands
@@ -171,14 +187,15 @@ class Conductor:
             case c.TrackClear(ref):
                 track = self.session.track(ref)
                 self.session.clear(track)
+                self.requests.rearranged(track, when)
                 self._store.write({"event": "clear", "track": track.number})
             case c.Cancel(req):
-                self.requests.cancel(client, req)
+                self.requests.cancel(client, req, when)
                 values = (req,)
             case c.Undo(ref) | c.Redo(ref):
-                values = self._step_back(command, self.session.track(ref))
+                values = self._step_back(command, self.session.track(ref), when)
             case c.Keep(number) | c.Discard(number):
-                values = self._judge(command, number)
+                values = self._judge(command, number, when)
             case c.Panic():
                 self._panic(when)
             case c.Preset(name):
@@ -205,8 +222,8 @@ class Conductor:
 
     def _transport(self, command: c.Transport, when: float) -> None:
         self.requests.tick(when)  # what the song has passed by now was missed, wherever it goes
+        before = self._hands.at(when)
         meter = Meter(command.num, command.den)
-        former = (self.clock.bpm, self.clock.playing)
         self.clock.locate(
             when,
             playing=command.playing,
@@ -214,19 +231,33 @@ class Conductor:
             position=Position.of(command.bar, command.beat),
             meter=meter,
         )
-        if self.session.meters != self.clock.meters:
-            self.session.meters = self.clock.meters
-            self._store.write(
-                {"event": "meters", "changes": [(b, m.num, m.den) for b, m in
-                                                self.clock.meters.changes]}
-            )  # fmt: skip
-        self.requests.transport_moved(when)
-        self._bar = self._here(when).bar
-        if former[0] != self.clock.bpm:
-            self._outbox.changed("tempo", self.clock.bpm)
-        if former[1] != self.clock.playing:
-            self._outbox.changed("playing", int(self.clock.playing))
+        self._take_meters()
+        self._turns.moved(before, self.clock.tick(when))
+        self._time_moved(when)
         self._teller.changed(when)
+
+    def follow(self, course: Course, when: float, *, moved: bool = False) -> None:
+        """A clock that leads the song says how it goes on, and whether it was ``moved``."""
+        before = self._hands.at(when)
+        if moved:
+            self.requests.tick(when)
+        self.clock.follow(course)
+        if moved:
+            self._turns.moved(before, self.clock.tick(when))
+        self._time_moved(when)
+
+    def _time_moved(self, when: float) -> None:
+        """The song's course has changed: what hangs on it follows, who listens is told."""
+        self.requests.transport_moved(when)
+        bar, playing, bpm = self._here(when).bar, self.clock.playing, self.clock.bpm
+        if abs(bpm - self._told_bpm) >= TOLD_BPM:
+            self._told_bpm = bpm
+            self._outbox.changed("tempo", bpm)
+        if (bar, playing) != (self._bar, self._told_playing):
+            if playing != self._told_playing:
+                self._outbox.changed("playing", int(playing))
+            self._bar, self._told_playing = bar, playing
+            self._teller.changed(when)
 
     def _here(self, now: float) -> Position:
         return self.clock.meters.locate(self.clock.tick(now))
@@ -250,6 +281,8 @@ class Conductor:
         if command.velocity > 0:
             onset = self._hands.tick(when)
             self.session.press(track, command.pitch, command.velocity, onset)
+            if self._turns.down(track.number, command.pitch, onset):
+                self._quiet(track, when)
 
     def _off(self, command: c.TrackOff, when: float) -> None:
         self._release(self.session.track(command.track), command.pitch, when)
@@ -257,9 +290,15 @@ class Conductor:
     def _release(self, track: Track, pitch: int, when: float) -> None:
         if pitch not in track.held:
             return
+        self._turns.up(track.number, pitch, self._hands.tick(when))
         note = self.session.release(track, pitch, self._hands.tick(when))
         if note is not None:
             self._was_played(track, note.bar, when)
+
+    def _quiet(self, track: Track, when: float) -> None:
+        """The musician plays again: the player falls silent on that track."""
+        self.requests.withdraw(track, when)
+        self.requests.delivery.playing.quiet(track, when)
 
     def _was_played(self, track: Track, bar: int, when: float) -> None:
         self._played.add((track.number, bar))
@@ -336,6 +375,30 @@ class Conductor:
                 req = command.req if isinstance(command, c.Ask) else 0
                 self._fail(client, error, req, command.address)
 
+    # Turns
+
+    def _check_turns(self, now: float) -> None:
+        """Go on by ourselves where the musician has handed over."""
+        for over in self._turns.check(self._hands.at(now), self.clock.meters):
+            keys = {} if over.bars is None else {"bars": over.bars}
+            try:
+                self.ask("continue", over.track, now, keys)
+            except SidemanError as error:
+                log.info("no answer on track %d: %s", over.track, error.text)
+
+    def ask(
+        self, verb: c.Verb, track: TrackRef, now: float, keys: Mapping[str, object] | None = None
+    ) -> None:
+        """Ask for music as the engine itself does, for a pad or because a phrase is over.
+
+        It is played by MIDI where a port is open; who is notified hears of it. Raises what is
+        wrong.
+        """
+        self._asked += 1
+        ways = ("osc+midi" if self.requests.delivery.playing.is_open else "osc")
+        given = Keys.of({"deliver": ways, **(keys or {})})
+        self.handle(c.Ask(verb, self._asked, track, given), OURSELVES, now)
+
     # Requests
 
     def _ask(self, ask: c.Ask, client: int, when: float) -> None:
@@ -347,12 +410,17 @@ class Conductor:
         held_until = self._hands.tick(when) if self.session.is_held() else None
         self._tell(when, held_until)
         self.requests.accept(client, ask, brief, place, when)
+        target = Position(place.target.bar, place.target.tick)
+        if self._turns.mode is not Mode.MANUAL:
+            self._turns.asked(track.number, self.clock.meters.absolute(target))
         self._asking.accepted(ask, track)
         self._teller.changed(when)
 
     # Steering
 
-    def _step_back(self, command: c.Undo | c.Redo, track: Track) -> tuple[Scalar, ...]:
+    def _step_back(
+        self, command: c.Undo | c.Redo, track: Track, when: float
+    ) -> tuple[Scalar, ...]:
         undo = isinstance(command, c.Undo)
         moved = self.session.undo(track) if undo else self.session.redo(track)
         if not moved:
@@ -361,23 +429,30 @@ class Conductor:
                 Code.NO_CONTEXT, f"there is nothing to be {what} on track {track.name}"
             )
         self._store.write({"event": "undo" if undo else "redo", "track": track.number})
+        self.requests.rearranged(track, when)
         active = track.history.now.active
         return (track.number, active[-1] if active else 0)
 
-    def _judge(self, command: c.Keep | c.Discard, number: int) -> tuple[Scalar, ...]:
+    def _judge(
+        self, command: c.Keep | c.Discard, number: int, when: float
+    ) -> tuple[Scalar, ...]:
         take = self.session.takes.get(number)
         if take is None:
             raise SidemanError(Code.BAD_ARGUMENTS, f"there is no take {number} that is closed")
+        track = self.session.track(take.track)
+        shown = track.history.now.active
         if isinstance(command, c.Keep):
             self.session.keep(take)
             self._store.write({"event": "keep", "take": number})
         else:
             self.session.discard(take)
             self._store.write({"event": "discard", "take": number})
+        if track.history.now.active != shown:
+            self.requests.rearranged(track, when)
         return (number,)
 
     def _panic(self, when: float) -> None:
-        self.panic()
+        self.requests.delivery.playing.silence()
         for track in self.session.tracks.values():
             for pitch in list(track.held):
                 self._release(track, pitch, when)
@@ -398,6 +473,8 @@ class Conductor:
                 return int(self.clock.playing)
             case "meter":
                 return str(self.clock.meters.at(self._bar))
+        if name in self.facts:
+            return self.facts[name]
         value = self.parameters.get(name, PARAMETERS[name].arg.default)
         if value is None:
             value = getattr(self.shelf.preset.sampling, name, None)
@@ -409,13 +486,55 @@ class Conductor:
                 self._choose_preset(value, when)
             case "tempo":
                 self.clock.set_tempo(when, value)
-                self.requests.transport_moved(when)
+                self._time_moved(when)
+            case "meter":
+                self._set_meter(value, when)
                 self._outbox.changed(name, value)
             case _:
                 self.parameters[name] = value
+                self._arrange_turns()
                 self._outbox.changed(name, int(value) if isinstance(value, bool) else value)
         self._outbox.reply(client, Value(name, self._value(name)))
         self._teller.changed(when)
+
+    def _set_meter(self, text: str, when: float) -> None:
+        """From the bar that the song is in, where it stands at its line; else from the next."""
+        try:
+            meter = Meter.parse(text)
+        except ValueError as error:
+            raise SidemanError(Code.BAD_ARGUMENTS, f"meter {error}") from None
+        here = self._here(when)
+        self.clock.set_meters(self.clock.meters.with_change(here.bar + bool(here.tick), meter))
+        self._take_meters()
+        self._time_moved(when)
+
+    def _take_meters(self) -> None:
+        """The session keeps the meters that the clock has."""
+        if self.session.meters != self.clock.meters:
+            self.session.meters = self.clock.meters
+            changes = [(bar, meter.num, meter.den) for bar, meter in self.clock.meters.changes]
+            self._store.write({"event": "meters", "changes": changes})
+
+    def tell(self, name: str, value: str) -> None:
+        """Whoever leads the clock or has the ports says how things stand."""
+        if self.facts.get(name) != value:
+            self.facts[name] = value
+            self._outbox.changed(name, value)
+
+    def was_learned(self, trigger: str, action: str) -> None:
+        """A MIDI message was bound to an action: all are told, and a restart finds it."""
+        self.learned[trigger] = action
+        self._store.write({"event": "trigger", "trigger": trigger, "action": action})
+        self.tell("learned", f"{trigger} = {action}")
+        self._outbox.broadcast(Done(c.Learn.address, (action, trigger)))
+
+    def _arrange_turns(self) -> None:
+        """Take turns as the parameters say."""
+        mode = Mode(self.parameters.get("mode", PARAMETERS["mode"].arg.default))
+        pause = self.parameters.get("pause", PARAMETERS["pause"].arg.default)
+        if (mode, pause) != self._turn_taking:
+            self._turn_taking = (mode, pause)
+            self._turns = Turns(mode, pause)
 
     @property
     def rests(self) -> bool:
@@ -487,6 +606,7 @@ class Conductor:
         """Do what is due."""
         self._worker.tick(now)
         self.requests.tick(now)
+        self._check_turns(now)
         bar = self._here(now).bar
         if bar != self._bar:
             self._bar = bar
@@ -515,10 +635,15 @@ class Conductor:
 
     def next_moment(self, now: float) -> float:
         """When :meth:`tick` should be called again, if nothing comes in before."""
-        moments = [now + 0.5, self._teller.moment, self._keep_at]
+        moments = [now + 0.5, self._teller.moment, self._keep_at, self._turn_moment(now)]
         moments += [self.requests.next_moment(), self._worker.next_moment()]
         line = self.clock.seconds(self.clock.meters.start(self._bar + 1))
         return min(m for m in [*moments, line] if m is not None)
+
+    def _turn_moment(self, now: float) -> float | None:
+        """When the musician's turn is over, if nothing more is played."""
+        tick = self._turns.next_tick(self.clock.meters)
+        return None if tick is None else self._hands.seconds(tick, now)
 
     def horizon_seconds(self, now: float) -> float:
         """How far ahead a time tag may lie: eight bars."""

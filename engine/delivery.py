@@ -5,11 +5,11 @@ One thread only, the conductor's. Time is a parameter everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from engine.messages.replies import ClipNote, ClipOpen, Late, Reply
 from engine.music import Note
+from engine.playing import Playing
 from engine.ports import Outbox
 from engine.request import Request
 from engine.session import Session
@@ -30,8 +30,7 @@ class Delivery:
         self._outbox = outbox
         self.missed = 0
         """How often a bar line was missed."""
-        self.midi: Callable[[Request, Note], None] | None = None
-        """Where notes go that are to be played by MIDI; None while no port is open."""
+        self.playing = Playing(session, clock)
 
     def say(self, request: Request, reply: Reply) -> None:
         """Send a reply about a request."""
@@ -51,6 +50,7 @@ class Delivery:
         name = self._session.track(request.brief.track).name
         for take in request.takes:
             self.say(request, ClipOpen(request.req, take.number, name, take.bar, take.bars))
+        self.playing.enters(request.takes[0])
 
     def loop(self, request: Request) -> None:
         """Send what the loop plays until the next bar line at which the music may be there."""
@@ -61,6 +61,7 @@ class Delivery:
             for note in request.loop.notes:
                 take.channels.setdefault(note.program, channel)
                 self._out(request, take, note)
+        self.playing.notes(request.takes[0], request.loop.notes)
 
     def notes(self, request: Request, made: wire.Made, now: float) -> bool:
         """Send those of the notes that were not sent yet.
@@ -75,15 +76,19 @@ class Delivery:
         self.open(request)
         take = request.takes[made.variation]
         first = request.first_bar()
+        played = []
         for bar, tick, program, pitch, duration, velocity in fresh:
             note = Note(first + bar, tick, program, pitch, duration, velocity)
             heard = self._heard(request, take, note)
             if heard is not None:
                 self._out(request, take, heard)
+                played.append(heard)
                 if request.first_note_ms is None:
                     request.first_note_ms = (now - request.asked_at) * 1000.0
                     self._outbox.flush()
                 self._check_late(request, heard, now)
+        if take.variation == 0:
+            self.playing.notes(take, played)
         return True
 
     def _heard(self, request: Request, take: Take, note: Note) -> Note | None:
@@ -107,8 +112,6 @@ class Delivery:
                     note.pitch, note.velocity, take.channel(note.program),
                 ),
             )  # fmt: skip
-        if "midi" in request.brief.deliver and self.midi is not None and take.variation == 0:
-            self.midi(request, note)
 
     def _check_late(self, request: Request, note: Note, now: float) -> None:
         """A note whose moment has gone by: its bar line was missed, and that is said once a bar."""

@@ -27,9 +27,23 @@ class Hands:
             return here
         if self._since is None or here != self._at:
             self._since, self._at = now, here
-        rate = self._clock.bpm * TICKS_PER_BEAT / 60.0
-        self._end = here + round((now - self._since) * rate)
+        self._end = self.at(now)
         return self._end
+
+    def at(self, now: float) -> int:
+        """The same, where nothing is played at ``now``: a phrase does not end here."""
+        here = self._clock.tick(now)
+        if self._clock.playing or self._since is None or here != self._at:
+            return here
+        return here + round((now - self._since) * self._ticks_per_second)
+
+    def seconds(self, tick: int, now: float) -> float:
+        """When what is played from ``now`` on reaches ``tick``."""
+        return now + (tick - self.at(now)) / self._ticks_per_second
+
+    @property
+    def _ticks_per_second(self) -> float:
+        return self._clock.bpm * TICKS_PER_BEAT / 60.0
 
     def end(self, now: float) -> int:
         """Where the last phrase over a standing song ended; the song's position where none was."""

@@ -41,6 +41,14 @@ class Meter:
         if self.den not in (1, 2, 4, 8, 16, 32, 64):
             raise ValueError(f"a meter's lower number is a power of two up to 64, not {self.den}")
 
+    @classmethod
+    def parse(cls, text: str) -> Meter:
+        """From such as ``7/8``; raises ValueError that says what is expected."""
+        num, slash, den = text.strip().partition("/")
+        if not (slash and num.isascii() and num.isdecimal() and den.isascii() and den.isdecimal()):
+            raise ValueError(f"is two numbers such as '7/8', not {text!r}")
+        return cls(int(num), int(den))
+
     @property
     def ticks(self) -> int:
         """Length of one bar in ticks; exact."""

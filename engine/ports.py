@@ -14,6 +14,7 @@ from engine.messages.spec import Scalar
 from engine.music import MeterMap
 from engine.past import Past, Spot
 from engine.takes import Take
+from engine.timing import Course, Timed
 from engine.worker.wire import ToWorker
 
 
@@ -66,6 +67,23 @@ class Loader(Protocol):
 
         Raises ``not-allowed`` at once for a path outside the allowed folders.
         """
+
+
+class Player(Protocol):
+    """Plays notes by MIDI when the song reaches them, and ends each of them."""
+
+    def follow(self, course: Course) -> None:
+        """The song's course from now on."""
+
+    def play(self, track: int, notes: Sequence[Timed]) -> None:
+        """Play these notes of a track at their moment."""
+
+    def cut(self, track: int, start: int, end: int | None, *, sounding: bool) -> None:
+        """Take back what was to begin from ``start`` up to ``end`` absolute ticks, and end what
+        sounds of the track if ``sounding``."""
+
+    def silence(self) -> None:
+        """Every note off, everywhere, at once; nothing that was promised is played."""
 
 
 class Maker(Protocol):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+
+REAL_TIME = 5
+"""Of 1 to 99, as a real-time priority: below what carries sound, which JACK puts at 10."""
 
 STEPS = 10
 """Of the system's niceness, between the engine and its workers."""
@@ -12,6 +16,23 @@ def give_way() -> None:
     """Stand behind whoever started this process."""
     if hasattr(os, "nice"):
         os.nice(STEPS)
+
+
+def go_first() -> bool:
+    """Stand before everybody else, where the system allows it; True where it does.
+
+    For a process that sleeps nearly always: in real time it is woken within tens of microseconds,
+    whatever else computes. Linux lets members of its audio group do it.
+    """
+    if not hasattr(os, "sched_setscheduler"):
+        return False
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(REAL_TIME))
+    except OSError:
+        with suppress(OSError):
+            os.nice(-STEPS)
+        return False
+    return True
 
 
 def let_others_in() -> None:

@@ -19,7 +19,7 @@ from engine.messages.replies import Accepted, ClipClose, Done, Fail, Late
 from engine.music import Meter
 from engine.ports import Maker, Outbox, Store
 from engine.request import Request
-from engine.session import Session
+from engine.session import Session, Track
 from engine.speed import Speed
 from engine.takes import Take
 from engine.timing import Clock
@@ -32,6 +32,9 @@ MOST_REQUESTS = 64
 
 MARGIN = 0.015
 """Seconds that a first note should lie in wait before its bar line: a thread switch, a datagram."""
+
+OURSELVES = 0
+"""The client that pads and phrases ask as; those of the network are counted from 1."""
 
 DECIDE_AHEAD = 0.010
 """Seconds before a bar line at which it is settled that it will be missed."""
@@ -102,7 +105,7 @@ class Requests:
             raise SidemanError(
                 Code.BUSY, f"{MOST_REQUESTS} requests are under way: wait, or cancel some"
             )
-        if "midi" in brief.deliver and self.delivery.midi is None:
+        if "midi" in brief.deliver and not self.delivery.playing.is_open:
             raise SidemanError(
                 Code.NOT_ALLOWED, "no MIDI output is open: ask for deliver osc, or open a port"
             )
@@ -293,6 +296,7 @@ class Requests:
             request.due = self._due(request.brief, request.place, now)
             if request.due is not None and request.due < now:
                 request.due = None
+        self.delivery.playing.moved()
 
     # From the worker
 
@@ -393,12 +397,29 @@ class Requests:
 
     # Ends
 
-    def cancel(self, client: int, req: int) -> None:
+    def cancel(self, client: int, req: int, now: float) -> None:
         """End one request of a client, or with 0 all of them."""
         for request in list(self._live.values()):
             if request.client == client and req in (0, request.req):
                 self._maker.send(wire.Cancel(request.job))
                 self._fail(request, SidemanError(Code.CANCELLED, "cancelled, as you asked"))
+                if request.opened:
+                    self.rearranged(self._session.track(request.brief.track), now)
+
+    def withdraw(self, track: Track, now: float) -> None:
+        """End what the engine itself asked for on a track: the musician plays on."""
+        for request in list(self._live.values()):
+            if request.client == OURSELVES and request.brief.track == track.number:
+                self.cancel(OURSELVES, request.req, now)
+
+    def rearranged(self, track: Track, now: float) -> None:
+        """Other takes lie on a track than before: what is played by MIDI follows."""
+        coming = [
+            request.takes[0]
+            for request in self._live.values()
+            if request.opened and 0 not in request.saved and request.brief.track == track.number
+        ]
+        self.delivery.playing.rearranged(track, coming, now)
 
     def worker_died(self, now: float) -> None:
         """The worker is gone. What there is time for is made again, the rest fails."""

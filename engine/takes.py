@@ -30,6 +30,8 @@ class Take:
     notes: list[Note] = field(default_factory=list)
     channels: dict[int, int] = field(default_factory=dict)
     """Channel (1 to 16) of each program in the take."""
+    midi: bool = False
+    """Whether it is played by MIDI where it lies on its track."""
     closed: bool = False
     timing: dict[str, Any] = field(default_factory=dict)
 

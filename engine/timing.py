@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from engine.music import TICKS_PER_BEAT, MeterMap, Position
 
@@ -26,6 +26,11 @@ class Clock(Protocol):
     @property
     def meters(self) -> MeterMap:
         """Which meter holds where."""
+        ...
+
+    @property
+    def course(self) -> Course:
+        """Where the song was when its course last changed, and how it goes on."""
         ...
 
     def tick(self, now: float) -> int:
@@ -71,6 +76,17 @@ class Course:
     def bpm(self) -> float:
         """Quarter notes per minute."""
         return self.ticks_per_second * 60.0 / TICKS_PER_BEAT
+
+
+class Timed(NamedTuple):
+    """A note by its place in the song: from ``onset`` to ``end`` in absolute ticks."""
+
+    onset: int
+    end: int
+    channel: int
+    """1 to 16."""
+    pitch: int
+    velocity: int
 
 
 @dataclass(frozen=True, slots=True)

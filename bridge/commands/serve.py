@@ -17,8 +17,12 @@ def serve(
     osc_port: Annotated[
         int | None, Option(min=0, max=65535, help="UDP and TCP port for OSC; 0: any.  [9700]")
     ] = None,
-    midi_in: Annotated[str | None, Option(metavar="NAME", help="MIDI input port.")] = None,
-    midi_out: Annotated[str | None, Option(metavar="NAME", help="MIDI output port.")] = None,
+    midi_in: Annotated[
+        list[str] | None, Option(metavar="NAME", help="MIDI input port; may be given again.")
+    ] = None,
+    midi_out: Annotated[
+        list[str] | None, Option(metavar="NAME", help="MIDI output port; may be given again.")
+    ] = None,
     no_midi: Annotated[bool, Option("--no-midi", help="Open no MIDI ports.")] = False,
     midi_api: Annotated[MidiApi | None, Option(help="MIDI system.  [auto]")] = None,
     clock: Annotated[ClockSource | None, Option(help="Who leads the time.  [auto]")] = None,
@@ -49,8 +53,8 @@ def serve(
     options = ServeOptions(
         osc_host=osc_host or settings.osc.host,
         osc_port=settings.osc.port if osc_port is None else osc_port,
-        midi_in=midi_in or settings.midi.input or None,
-        midi_out=midi_out or settings.midi.output or None,
+        midi_in=tuple(midi_in or configs.port_names(settings.midi.input)),
+        midi_out=tuple(midi_out or configs.port_names(settings.midi.output)),
         no_midi=no_midi or not settings.midi.enabled,
         midi_api=midi_api or settings.midi.api,
         clock=clock or settings.clock,

@@ -26,6 +26,7 @@ from engine.errors import Code, SidemanError
 from engine.music import Meter, MeterMap, Note
 from engine.session import Session
 from engine.takes import Take
+from engine.triggers import Action, Trigger
 from engine.worker.wire import row
 
 log = logging.getLogger(__name__)
@@ -174,6 +175,7 @@ def description(take: Take) -> dict[str, Any]:
         "variation": take.variation,
         "context_hash": take.context_hash,
         "timing": dict(take.timing),
+        "midi": take.midi,
         "channels": {str(program): channel for program, channel in take.channels.items()},
         "notes": [row(note) for note in take.notes],
     }
@@ -195,6 +197,7 @@ def described(about: dict[str, Any]) -> Take:
         context_hash=str(about["context_hash"]),
         notes=[Note(*map(int, note)) for note in about["notes"]],
         channels={int(program): int(ch) for program, ch in about["channels"].items()},
+        midi=bool(about.get("midi", False)),
         closed=True,
         timing=dict(about["timing"]),
     )
@@ -249,6 +252,10 @@ def _replay(event: dict[str, Any], folder: Path, session: Session, conductor: Co
             track.played.pop(bar, None)
             if event["notes"]:
                 track.played[bar] = [Note(*map(int, n)) for n in event["notes"]]
+        case "trigger":
+            Trigger.parse(event["trigger"])
+            Action.parse(event["action"])
+            conductor.learned[event["trigger"]] = event["action"]
         case "clear":
             session.clear(session.track(int(event["track"])))
         case "take":

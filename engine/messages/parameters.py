@@ -38,6 +38,9 @@ class Parameter:
             raise SidemanError(Code.BAD_ARGUMENTS, f"{self.name} {error}") from None
 
 
+MODES: Final = ("manual", "punch-in", "call")
+"""Whose turn it is: see :mod:`engine.turns`."""
+
 PARAMETERS: Final[dict[str, Parameter]] = {
     parameter.name: parameter
     for parameter in (
@@ -62,8 +65,19 @@ PARAMETERS: Final[dict[str, Parameter]] = {
                       default=True)),
         Parameter(Arg("tempo", "float", "the song's tempo", 10, 1000, default=120.0,
                       unit="beats per minute")),
-        Parameter(Arg("meter", "str", 'the meter at the song\'s position, such as "4/4"',
-                      default="4/4"), writable=False),
+        Parameter(Arg("meter", "str", 'the meter from the song\'s position on, such as "7/8"',
+                      3, 5, default="4/4")),
+        Parameter(Arg("mode", "str", "what playing and pausing alone do: nothing; playing quiets"
+                      " the player, a pause hands over to it; a phrase is answered by one as long",
+                      choices=MODES, default="manual")),
+        Parameter(Arg("pause", "float", "the rest that hands over, in the modes that do", 0.25, 64,
+                      default=2.0, unit="quarter notes")),
+        Parameter(Arg("clock", "str", "who leads the time now", default="internal"),
+                  writable=False),
+        Parameter(Arg("ports", "str", "the MIDI ports that are open", default=""),
+                  writable=False),
+        Parameter(Arg("learned", "str", "the last trigger that was learned", default=""),
+                  writable=False),
         Parameter(Arg("playing", "bool", "whether the transport runs", default=False),
                   writable=False),
     )

@@ -1,7 +1,7 @@
-"""One worker process and the line to it.
+"""A process of ours and the line to it: a worker's, or the one that plays MIDI.
 
 ``send`` may be called by the conductor's thread only and never blocks: what the pipe does not take
-at once waits in a backlog that a thread writes out. Messages from the worker reach ``deliver`` on
+at once waits in a backlog that a thread writes out. Messages from the process reach ``deliver`` on
 the reader's thread.
 """
 
@@ -15,10 +15,14 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
+from typing import Generic, TypeVar
 
 from msgspec import DecodeError
 
-from engine.worker.wire import FromWorker, Message, frame, from_worker, read_frame
+from engine.worker.wire import Message, frame, read_frame
+
+Said = TypeVar("Said")
+"""What the process says."""
 
 ONE_THREAD = {
     name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -26,18 +30,24 @@ ONE_THREAD = {
 """Spinning worker threads of a numerical library would take the core that plays the music."""
 
 
-class Line:
-    """A worker process. ``deliver(line, message)`` gets what it says, and None when it is gone."""
+class Line(Generic[Said]):
+    """A process. ``deliver(line, message)`` gets what it says, and None when it is gone.
+
+    ``module`` is what it runs, and ``decode`` what reads its messages.
+    """
 
     def __init__(
         self,
-        deliver: Callable[[Line, FromWorker | None], None],
+        deliver: Callable[[Line[Said], Said | None], None],
+        decode: Callable[[bytes], Said],
+        module: str = "engine.worker.process",
         *,
         command: tuple[str, ...] | None = None,
     ) -> None:
         self._deliver = deliver
+        self._decode = decode
         self._process = subprocess.Popen(
-            command or (sys.executable, "-m", "engine.worker.process"),
+            command or (sys.executable, "-m", module),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | ONE_THREAD,
@@ -53,8 +63,8 @@ class Line:
         self._direct = hasattr(os, "set_blocking") and os.name == "posix"
         if self._direct:
             os.set_blocking(self._pipe, False)
-        threading.Thread(target=self._read, name="worker-reader", daemon=True).start()
-        self._writer = threading.Thread(target=self._write, name="worker-writer", daemon=True)
+        threading.Thread(target=self._read, name="line-reader", daemon=True).start()
+        self._writer = threading.Thread(target=self._write, name="line-writer", daemon=True)
         self._writer.start()
 
     @property
@@ -63,7 +73,7 @@ class Line:
         return self._process.pid
 
     def send(self, message: Message) -> None:
-        """Put a message on the line. A worker that is gone takes it without complaint."""
+        """Put a message on the line. A process that is gone takes it without complaint."""
         data = frame(message)
         with self._lock:
             if self._direct and self._waiting == 0:
@@ -102,9 +112,9 @@ class Line:
         stream = self._process.stdout
         assert stream is not None
         buffered = open(stream.fileno(), "rb", closefd=False)  # noqa: SIM115 (lives with the line)
-        with suppress(DecodeError):  # a worker that can't be understood is no use any more
+        with suppress(DecodeError):  # a process that can't be understood is no use any more
             while (body := read_frame(buffered)) is not None:
-                self._deliver(self, from_worker(body))
+                self._deliver(self, self._decode(body))
         self._process.kill()
         self._process.wait()
         self._deliver(self, None)

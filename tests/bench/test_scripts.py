@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 RUNS = {
     "first_note": ["--triggers", "1", "--no-peers"],
     "mask": ["--takes", "1"],
+    "midi_jitter": ["--notes", "400", "--peer-notes", "200", "--bars", "1"],
     "next_bar": ["--requests", "4"],
     "startup": ["--starts", "1", "--cold", "0", "--first", "0"],
     "variations": ["--requests", "1"],

@@ -13,6 +13,7 @@ from engine.messages.replies import Accepted, Done, Fail, Late, Pong, Synced, Va
 from engine.music import DRUMS, Meter, MeterMap, Note
 from engine.worker import wire
 from tests.support.band import Band, tune
+from tests.support.player import FakePlayer
 
 
 @dataclass(frozen=True)
@@ -525,13 +526,13 @@ class TestTracks:
         assert [(e["track"], e["bar"], len(e["notes"])) for e in played] == [(1, 0, 4), (1, 1, 4)]
 
     def test_panic_ends_every_note(self, rolling: Band) -> None:
-        ended: list[bool] = []
-        rolling.conductor.panic = lambda: ended.append(True)
+        player = FakePlayer()
+        rolling.requests.delivery.playing.connect(player)
         rolling.send("/sideman/track/on", 1, 60, 90)
         rolling.send("/sideman/track/on", 2, 40, 90)
         rolling.send("/sideman/panic")
         assert rolling.replies(Done)[-1].args() == ("/sideman/panic",)
-        assert ended == [True]
+        assert player.silenced
         assert not rolling.session.sounding(10**6)
 
     def test_a_velocity_of_zero_is_a_note_off(self, rolling: Band) -> None:

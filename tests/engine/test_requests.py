@@ -13,6 +13,7 @@ from engine.messages.replies import Accepted, ClipClose, ClipNote, ClipOpen, Don
 from engine.requests import DECIDE_AHEAD, MOST_REQUESTS
 from engine.worker import wire
 from tests.support.band import Band
+from tests.support.player import FakePlayer
 
 BAR = 2.0
 """Seconds in a bar of 4/4 at 120 BPM; the song of ``rolling`` is 0.95 s before bar 8."""
@@ -900,11 +901,15 @@ class TestDelivery:
     def test_notes_go_the_ways_that_were_asked_for(
         self, rolling: Band, deliver: str, by_osc: bool
     ) -> None:
-        played: list[Any] = []
-        rolling.requests.delivery.midi = lambda request, note: played.append(note)
+        player = FakePlayer()
+        rolling.requests.delivery.playing.connect(player)
         rolling.ask(1, deliver=deliver, variations=2)
         rolling.pump()
-        assert played == rolling.session.takes[1].notes
+        notes = rolling.session.takes[1].notes
+        start = rolling.session.meters.absolute
+        assert [(n.onset, n.pitch) for n in player.notes[1]] == [
+            (start(n.onset), n.pitch) for n in notes
+        ]
         assert bool(rolling.replies(ClipNote)) == by_osc
         assert rolling.order()[-1] == "done"
         assert len(rolling.store.takes) == 2

@@ -1,0 +1,280 @@
+"""Which clock tick is the how many-th, and when it really was: the loop behind MIDI clock.
+
+A tick that comes says two things badly: its time, which jitters, and its count, since ticks get
+lost and doubled. The loop keeps a line through the ticks (``line``) and goes by three rules.
+
+* A tick is the one that the line expects nearest to it; so a gap is counted right, and a doubled
+  tick not at all. A tick far off the line moves it only as far as jitter would explain.
+* Where the ticks of late lie to one side of the line, it is bent: it goes on through these alone.
+  That is how it follows ramps and small steps of the tempo.
+* Where ticks seem to be lost or doubled one after the other, a rival is heard: that the tempo was
+  stepped up or down, and every tick counts. The likelier story is believed, and ticks since the
+  step are counted anew by it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from math import sqrt
+
+from bridge.clocks.line import Line
+
+PPQ = 24
+"""MIDI clock ticks in a quarter note."""
+FASTEST, SLOWEST = 60.0 / (PPQ * 600), 60.0 / (PPQ * 10)
+"""Seconds from tick to tick at 600 and at 10 BPM; nothing else is a tempo."""
+GAP = 4 * PPQ
+"""Ticks; after a longer gap the line begins anew, at the tick that it would have expected."""
+
+LEAST_JITTER = 0.2e-3
+"""Seconds (standard deviation); a timer is no better."""
+FIRST_JITTER = 1e-3
+JITTER_MEMORY = 96
+"""Ticks over which the jitter is averaged."""
+
+BEYOND = 3.0
+"""Times the jitter; a tick further off is not believed at its word."""
+LEAST_BEYOND = 3e-3
+"""Seconds that are always believed."""
+
+SCALES = (6, 12, 24, 48)
+"""Latest ticks that may lie to one side of the line together, ..."""
+SURE = 4.5
+"""... by how many standard deviations of their mean ..."""
+LEAST_BEND = 0.5e-3
+"""... and at least by how many seconds, for the line to be bent."""
+
+RIVAL = range(6, 17)
+"""How many ticks a new tempo may have had when it is found out."""
+LOSS = 9.0
+"""What a lost or doubled tick costs a story: twice the log-likelihood of one in a hundred."""
+STEP = 24.0
+"""What a step of the tempo costs it."""
+DIFFERENT = 0.03
+"""A tempo nearer than this is no step; the line bends that far before ticks are miscounted."""
+
+SAME_SONG = 24.0**3 / 12
+"""What a period known from before a Start is worth after it, in ticks squared: 24 ticks."""
+OLD = 8.0**3 / 12
+"""What it is worth after a gap."""
+LOCKED = 2e-3
+"""Doubt about the period, as a part of it, below which the tempo is known well."""
+
+
+@dataclass(slots=True)
+class _Tick:
+    seconds: float
+    index: int
+    cost: float
+    """How unlikely it is by the present line; a square in standard deviations."""
+    steps: int
+    """Ticks since the one before, as far as known: 0 if doubled, more than 1 if some were lost."""
+
+
+class Pulse:
+    """Counts and times clock ticks. Time is a parameter; it may not go back."""
+
+    def __init__(self) -> None:
+        self.index = -1
+        """The newest tick, counted from 0 when the first came; lost ones are counted too."""
+        self.lost = 0
+        """Ticks missing in gaps up to :data:`GAP`; a longer one is a pause."""
+        self.doubled = 0
+        self.outliers = 0
+        """Ticks too far off to be believed at their word."""
+        self.steps = 0
+        """Steps of the tempo that were found out."""
+        self.heard: float | None = None
+        """When the newest tick came."""
+        self.jitter = FIRST_JITTER
+        """Seconds, standard deviation."""
+        self._line: Line | None = None
+        self._known = False
+        self._judged = 0
+        self._recent: deque[_Tick] = deque(maxlen=max(SCALES))
+        self._aside: deque[float] = deque(maxlen=max(SCALES))
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a tempo: two ticks have come."""
+        return self._known
+
+    @property
+    def period(self) -> float:
+        """Seconds from tick to tick."""
+        return self._line.period if self._line else 60.0 / (PPQ * 120)
+
+    @property
+    def locked(self) -> bool:
+        """Whether the tempo is known well, to about 0.2%."""
+        if self._line is None or len(self._recent) < RIVAL.start:
+            return False
+        trust = self._line.trust
+        return trust > 0 and self.jitter / sqrt(trust) < LOCKED * self._line.period
+
+    def at(self, now: float) -> float:
+        """The index that the line has reached at ``now``, with the part of a tick."""
+        return self.index + (self._line.phase(now) if self._line else 0.0)
+
+    def tick(self, now: float, *, first: bool = False) -> None:
+        """A tick came; ``first`` where the source may have set its clock anew before it."""
+        gap = 0.0 if self.heard is None else now - self.heard
+        self.heard = now
+        line = self._line
+        if line is None or (not self._known and not FASTEST <= gap <= SLOWEST):
+            self._begin(now, self.index + 1, self.period)
+            return
+        if not self._known:
+            self._known = True
+            self._take(line, 1, now)
+            return
+        phase = line.phase(now)
+        if first:
+            steps = max(1, round(phase))
+            off = abs(phase - steps) * line.period
+            if phase > GAP or off > max(BEYOND * self.jitter, 0.15 * line.period):
+                trust = OLD if phase > GAP else min(SAME_SONG, line.trust)
+                self._begin(now, self.index + 1, line.period, trust)
+                return
+        elif phase > GAP:
+            self._begin(now, self.index + round(phase), line.period, OLD)
+            return
+        else:
+            steps = _steps(phase)
+        self._take(line, steps, now)
+
+    def forget(self) -> None:
+        """Ticks before the newest one may not be counted anew: the song began with it."""
+        newest = self._recent.pop()
+        self._recent.clear()
+        self._recent.append(newest)
+        self._aside.clear()
+
+    def _begin(self, now: float, index: int, period: float, trust: float = 0.0) -> None:
+        self.index = index
+        self._line = Line(now, period, trust)
+        self._known = trust > 0
+        self._aside.clear()
+        self._recent.clear()
+        self._recent.append(_Tick(now, index, 0.0, 1))
+
+    @property
+    def _limit(self) -> float:
+        return max(BEYOND * self.jitter, LEAST_BEYOND)
+
+    def _cost(self, aside: float, steps: int) -> float:
+        return min(BEYOND, abs(aside) / self.jitter) ** 2 + LOSS * (steps != 1)
+
+    def _take(self, line: Line, steps: int, now: float) -> None:
+        """The tick is ``steps`` after the newest; 0 if it is that one again."""
+        if steps == 0:
+            self.doubled += 1
+            self._recent.append(_Tick(now, self.index, LOSS, 0))
+        else:
+            self.lost += steps - 1
+            self.index += steps
+            aside = line.add(steps, now, self._limit)
+            self.outliers += abs(aside) > self._limit
+            self._recent.append(_Tick(now, self.index, self._cost(aside, steps), steps))
+            self._aside.append(max(-self._limit, min(self._limit, aside)))
+            self._learn_jitter(aside)
+        bend = self._bend()
+        if (bend or self._doubtful()) and self._hear_rival():
+            return
+        if bend:
+            self._refit([tick for tick in self._recent if tick.steps][-bend:])
+        if not FASTEST <= self.period <= SLOWEST:
+            self._begin(now, self.index, min(SLOWEST, max(FASTEST, self.period)))
+
+    def _learn_jitter(self, aside: float) -> None:
+        self._judged += 1
+        share = 1.0 / min(self._judged + 12, JITTER_MEMORY)
+        square = self.jitter**2
+        square += (min(abs(aside), BEYOND * self.jitter) ** 2 - square) * share
+        self.jitter = max(LEAST_JITTER, sqrt(square))
+
+    def _bend(self) -> int:
+        """How many of the latest ticks lie to one side of the line, as they would by no chance."""
+        total = 0.0
+        for n, aside in enumerate(reversed(self._aside), 1):
+            total += aside
+            if n in SCALES and abs(total) > max(SURE * self.jitter * sqrt(n), LEAST_BEND * n):
+                return n
+        return 0
+
+    def _doubtful(self) -> bool:
+        """Whether the latest ticks are told as a story of losses."""
+        latest = zip(reversed(self._recent), range(12), strict=False)
+        return sum(tick.steps != 1 for tick, _ in latest) >= 2
+
+    def _hear_rival(self) -> bool:
+        """Believe in a step of the tempo where that is likelier, and count anew from it."""
+        ticks = list(self._recent)
+        best, told = 0.0, None
+        for n in RIVAL:
+            if n > len(ticks):
+                break
+            latest = ticks[-n:]
+            cost = sum(tick.cost for tick in latest)
+            if cost < STEP + best:
+                continue
+            times = [tick.seconds for tick in latest]
+            for gap in (n, *range(1, n)):
+                misfit, period = _fit(times, gap)
+                if not FASTEST <= period <= SLOWEST:
+                    continue
+                gain = cost - STEP - LOSS * (gap < n) - misfit / self.jitter**2
+                if gain > best and abs(period / self.period - 1) > DIFFERENT:
+                    best, told = gain, (n, gap)
+        if told is None:
+            return False
+        n, gap = told
+        latest = ticks[-n:]
+        before = ticks[-n - 1].index if n < len(ticks) else latest[0].index - 1
+        for i, tick in enumerate(latest):
+            self.lost -= max(0, tick.steps - 1)
+            self.doubled -= tick.steps == 0
+            tick.steps = 2 if i == gap else 1
+            tick.index = before = before + tick.steps
+        self.lost += gap < n
+        self.index = before
+        self.steps += 1
+        self._refit(latest)
+        return True
+
+    def _refit(self, ticks: list[_Tick]) -> None:
+        """Draw the line through these ticks only, which are the latest."""
+        if len(ticks) < 4:
+            return
+        line = Line(ticks[0].seconds, self.period)
+        for tick in ticks[1:]:
+            tick.cost = self._cost(line.add(tick.steps, tick.seconds, self._limit), tick.steps)
+        self._line = line
+        self._aside.clear()
+
+
+def _steps(phase: float) -> int:
+    """The likeliest count of ticks from the newest to one that comes at ``phase``.
+
+    One is much likelier than any other, so it may be a little further off.
+    """
+    if 0.4 <= phase < 1.6:
+        return 1
+    return max(0, round(phase))
+
+
+def _fit(times: list[float], gap: int) -> tuple[float, float]:
+    """The squared misfit of a line where each counts one, but two the one at ``gap``; its slope."""
+    n = len(times)
+    late = n - gap
+    mean_x = (n * (n - 1) / 2 + late) / n
+    mean_t = sum(times) / n
+    xx = xt = tt = 0.0
+    for i, seconds in enumerate(times):
+        x = i + (i >= gap) - mean_x
+        t = seconds - mean_t
+        xx += x * x
+        xt += x * t
+        tt += t * t
+    return max(0.0, tt - xt * xt / xx), xt / xx

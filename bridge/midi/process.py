@@ -1,0 +1,323 @@
+"""The process that plays: MIDI at its moment, and nothing that computes beside it.
+
+It holds no model and no session. What is to be played comes from the engine with its place in the
+song, long before its moment; this process sleeps until just before, spins the rest, and sends. If
+the engine goes, however it goes, this one ends every note and goes too.
+
+Threads: the main one sends. One reads the engine's line, one writes to it, one looks after the
+ports, and the MIDI system has its own, which bring what comes in.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import BinaryIO
+
+from msgspec import DecodeError
+
+from bridge.clocks.midi_clock_out import ClockOut
+from bridge.midi import wire
+from bridge.midi.echo import Echo
+from bridge.midi.player import Player
+from bridge.midi.ports import Ports, System, open_system
+from bridge.midi.wakes import Wakes
+from engine import garbage, priority
+from engine.errors import SidemanError
+from engine.worker.wire import Message, frame, read_frame
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks at which ports are there."""
+
+MOST_UNSAID = 65_536
+"""Messages that wait for an engine that takes none; the oldest are lost first."""
+
+TELL_EVERY = 0.25
+"""Seconds between two reports of what was sent."""
+
+
+class Outlet:
+    """Says what came in, on a thread of its own: whoever hears a note need not wait for a pipe."""
+
+    def __init__(self, line: BinaryIO, moment: Callable[[], float] = time.monotonic) -> None:
+        self._line = line
+        self._moment = moment
+        self._heard: deque[tuple[int, float, bytes]] = deque()
+        self._said: deque[Message] = deque()
+        self._lost = 0
+        self._some = threading.Event()
+        threading.Thread(target=self._write, name="outlet", daemon=True).start()
+
+    def heard(self, port: int, data: bytes, now: float) -> None:
+        """A message came in. On a thread of the MIDI system."""
+        if len(self._heard) >= MOST_UNSAID:
+            self._heard.popleft()
+            self._lost += 1
+        self._heard.append((port, now, data))
+        self._some.set()
+
+    def say(self, message: Message) -> None:
+        """Anything else. On any thread."""
+        self._said.append(message)
+        self._some.set()
+
+    def _write(self) -> None:
+        while True:
+            self._some.wait()
+            self._some.clear()
+            while self._said:
+                self._line.write(frame(self._said.popleft()))
+            messages = []
+            while self._heard:
+                messages.append(self._heard.popleft())
+            if messages:
+                lost, self._lost = self._lost, 0
+                self._line.write(frame(wire.Heard(messages, lost)))
+            self._line.flush()
+
+
+class Inbox:
+    """What the engine says, read on a thread of its own. ``closed`` once the engine has gone."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._messages: deque[wire.ToPlayer] = deque()
+        self._some = threading.Event()
+        self.closed = False
+        threading.Thread(target=self._read, name="inbox", daemon=True).start()
+
+    def _read(self) -> None:
+        with suppress(DecodeError):  # a line that says what can't be understood is broken
+            while (body := read_frame(self._stream)) is not None:
+                self._messages.append(wire.for_player(body))
+                self._some.set()
+        self.close()
+
+    def close(self) -> None:
+        """Take nothing more."""
+        self.closed = True
+        self._some.set()
+
+    def take(self) -> wire.ToPlayer | None:
+        """The next message, if one has come."""
+        return self._messages.popleft() if self._messages else None
+
+    def wait(self, seconds: float | None) -> None:
+        """Sleep until something has come, at most for so long."""
+        self._some.wait(seconds)
+        self._some.clear()
+
+
+class Musician:
+    """What the engine's messages do. The main thread's, but for :meth:`hear`."""
+
+    def __init__(
+        self,
+        say: Callable[[Message], None],
+        heard: Callable[[int, bytes, float], None],
+        trace: list[tuple[float, float]] | None = None,
+        system: Callable[[str], System] = lambda api: open_system(api, sys.platform),
+    ) -> None:
+        self._say = say
+        self._heard = heard
+        self._trace = trace
+        self._system = system
+        self._ports: Ports | None = None
+        self._echo = Echo()
+        self._thru = False
+        self._thru_keys: set[tuple[int, int]] = set()
+        self._ended = threading.Event()
+        self._seconds = time.monotonic
+        self._notes = 0
+        self._worst = 0.0
+        self._tell_at = 0.0
+        self.player = Player(self._send, sent=self._was_sent)
+        self._clock: ClockOut | None = None
+
+    # From the engine
+
+    def obey(self, message: wire.ToPlayer, now: float) -> None:
+        """Do what the engine says."""
+        match message:
+            case wire.Play(track, notes):
+                self.player.play(track, notes)
+            case wire.Follow():
+                self.player.follow(message.course, now)
+                if self._clock is not None:
+                    self._send_all(self._clock.follow(message.course, now))
+            case wire.Cut(track, start, end, sounding):
+                self.player.cut(track, start, end, sounding=sounding)
+            case wire.Silence():
+                self.player.silence()
+                self._thru_keys.clear()
+            case wire.Release(keys):
+                self.player.release(keys)
+            case wire.Send(data):
+                if self._ports is not None:
+                    self._ports.send(data, "lights")
+            case wire.Open():
+                self._open(message)
+
+    def _open(self, asked: wire.Open) -> None:
+        self._echo = Echo(asked.echo_seconds)
+        self._thru = asked.thru
+        self.player = Player(self._send, asked.late_seconds, self._was_sent)
+        self._clock = ClockOut() if asked.send_clock else None
+        try:
+            system = self._system(asked.api)
+        except SidemanError as problem:
+            self._say(wire.Opened("", problem.text))
+            return
+        self._ports = Ports(system, asked.ports, self.hear, self._changed)
+        self._ports.look()
+        self._say(wire.Opened(system.name))
+        threading.Thread(target=self._look, name="ports", daemon=True).start()
+
+    def _look(self) -> None:
+        assert self._ports is not None
+        while not self._ended.wait(LOOK_EVERY):
+            self._ports.look()
+
+    def _changed(self, number: int, name: str, problem: str) -> None:
+        self._say(wire.PortState(number, name, problem))
+
+    # From the ports
+
+    def hear(self, port: int, data: bytes) -> None:
+        """A message came in. On a thread of the MIDI system."""
+        now = self._seconds()
+        if not data:
+            return
+        if data[0] < 0xF0:
+            assert self._ports is not None
+            with self._ports.lock:
+                if self._echo.is_echo(data, now):
+                    return
+                if self._thru:
+                    self._pass_on(data)
+        self._heard(port, data, now)
+
+    def _pass_on(self, data: bytes) -> None:
+        """Send on what came in, and know which of its notes sound."""
+        kind, channel = data[0] & 0xF0, data[0] & 0x0F
+        if len(data) == 3 and kind in (0x80, 0x90):
+            change = self._thru_keys.add if kind == 0x90 and data[2] else self._thru_keys.discard
+            change((channel + 1, data[1]))
+        self._send(data)
+
+    # To the ports
+
+    def _send(self, data: bytes) -> None:
+        if self._ports is None:
+            return
+        with self._ports.lock:
+            if data[0] < 0xF0:
+                self._echo.sent(data, self._seconds())
+            self._ports.send(data)
+
+    def _send_all(self, messages: list[bytes]) -> None:
+        for data in messages:
+            self._send(data)
+
+    def _was_sent(self, deadline: float, now: float) -> None:
+        late = self._seconds() - deadline
+        self._notes += 1
+        self._worst = max(self._worst, late)
+        if self._trace is not None:
+            self._trace.append((deadline, deadline + late))
+
+    # Time
+
+    def next_moment(self, now: float) -> float | None:
+        """When :meth:`play` has something to do."""
+        note = self.player.next_moment()
+        tick = None if self._clock is None else self._clock.next_moment(now)
+        return min((moment for moment in (note, tick) if moment is not None), default=None)
+
+    def play(self, now: float) -> None:
+        """Send what is due."""
+        self.player.play_due(now)
+        if self._clock is not None:
+            self._send_all(self._clock.due(now))
+
+    def tell(self, now: float) -> None:
+        """Say now and then how the sending goes."""
+        if now < self._tell_at or not (self._notes or self.player.dropped):
+            return
+        self._tell_at = now + TELL_EVERY
+        self._say(wire.Sent(self._notes, self.player.dropped, self._worst * 1000.0))
+        self._notes, self._worst, self.player.dropped = 0, 0.0, 0
+
+    def close(self) -> None:
+        """End every note, and give the ports back."""
+        self._ended.set()
+        self.player.release(sorted(self._thru_keys))
+        self.player.close()
+        if self._ports is not None:
+            time.sleep(FAREWELL)
+            self._ports.close()
+
+
+FAREWELL = 0.05
+"""Seconds that a MIDI system is given to carry the last note offs before its ports close."""
+
+
+def play(inbox: Inbox, musician: Musician) -> None:
+    """Play until the engine has gone."""
+    wakes = Wakes()
+    while not inbox.closed:
+        message = inbox.take()
+        if message is not None:
+            musician.obey(message, time.monotonic())
+            continue
+        now = time.monotonic()
+        moment = musician.next_moment(now)
+        if moment is None:
+            musician.tell(now)
+            inbox.wait(LOOK_EVERY)
+        elif moment - now > wakes.margin:
+            musician.tell(now)
+            until = moment - wakes.margin
+            inbox.wait(until - time.monotonic())
+            wakes.woke(until, time.monotonic())
+        else:
+            while time.monotonic() < moment:
+                pass
+            musician.play(time.monotonic())
+    musician.close()
+
+
+def main() -> int:
+    """Talk over stdin and stdout until the other side is gone. ``--trace FILE``: the deadline and
+    the moment of each note on, in seconds, one a line."""
+    line = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    os.environ.setdefault("JACK_NO_START_SERVER", "1")
+    sys.setswitchinterval(0.0002)
+    priority.go_first()
+    trace: list[tuple[float, float]] | None = [] if "--trace" in sys.argv else None
+    outlet = Outlet(line)
+    inbox = Inbox(sys.stdin.buffer)
+    musician = Musician(outlet.say, outlet.heard, trace)
+    # Who ends us in order gets an end in order: every note off.
+    signal.signal(signal.SIGTERM, lambda *_: inbox.close())
+    garbage.settle()
+    play(inbox, musician)
+    if trace is not None:
+        with open(sys.argv[sys.argv.index("--trace") + 1], "w", encoding="utf-8") as file:
+            file.writelines(f"{deadline:.9f} {sent:.9f}\n" for deadline, sent in trace)
+    return 0
+
+
+if __name__ == "__main__":
+    status = 0
+    with suppress(BrokenPipeError, KeyboardInterrupt):
+        status = main()
+    # Threads that wait for a line or a port would keep the interpreter from ending in order.
+    os._exit(status)
