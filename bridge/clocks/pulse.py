@@ -220,7 +220,8 @@ class Pulse:
             if cost < STEP + best:
                 continue
             times = [tick.seconds for tick in latest]
-            for gap in (n, *range(1, n)):
+            # A gap right after a step is no gap but the step of a tempo that doubled.
+            for gap in (n, *range(1 if n == len(ticks) else 3, n - 1)):
                 misfit, period = _fit(times, gap)
                 if not FASTEST <= period <= SLOWEST:
                     continue
