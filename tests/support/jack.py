@@ -7,7 +7,6 @@ meets neither the user's server nor another test's. Everybody who is to see its 
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 RATE = 48_000
 PERIOD = 64
@@ -26,10 +26,15 @@ PERIOD_SECONDS = PERIOD / RATE
 START_SECONDS = 15.0
 """Patience with the server's start on a busy machine."""
 
-STOP_SECONDS = 5.0
+STOP_SECONDS = 2.0
+"""jackd waits for ever where it is told to end while a client leaves, and is killed then."""
+
+SERVERS = 6
+"""Of these tests at the same time, of the eight that JACK knows on a machine."""
+
+SHARED_MEMORY = Path("/dev/shm")
 
 _PROBE = "import rtmidi; rtmidi.MidiOut(rtmidi.API_UNIX_JACK, name='probe').get_ports()"
-_numbers = itertools.count(1)
 
 
 class Missing(RuntimeError):  # noqa: N818 (it is no error of the program's)
@@ -66,8 +71,7 @@ def jack_server(period: int = PERIOD) -> Iterator[Server]:
     jackd = shutil.which("jackd")
     if jackd is None:
         raise Missing("needs jackd: apt install jackd2")
-    name = f"sideman-{os.getpid()}-{next(_numbers)}"
-    with tempfile.NamedTemporaryFile("w+", prefix=f"{name}-", suffix=".log") as log:
+    with _free_name() as name, tempfile.NamedTemporaryFile("w+", suffix=".log") as log:
         process = subprocess.Popen(
             [jackd, "-r", "-n", name, "-d", "dummy", "-r", str(RATE), "-p", str(period)],
             env=os.environ | _environment(name),
@@ -85,6 +89,29 @@ def jack_server(period: int = PERIOD) -> Iterator[Server]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            for left in SHARED_MEMORY.glob(f"jack_*{name}_*"):
+                left.unlink(missing_ok=True)
+
+
+@contextmanager
+def _free_name() -> Iterator[str]:
+    """A server's name that nobody else uses meanwhile.
+
+    Names are used again, since JACK keeps the place of a server that was killed until the next one
+    of its name, and has eight of them.
+    """
+    import fcntl  # not on Windows, where nobody comes here
+
+    for number in range(SERVERS):
+        name = f"sideman-test-{os.getuid()}-{number}"
+        with open(Path(tempfile.gettempdir()) / f"{name}.lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield name
+            return
+    raise RuntimeError(f"{SERVERS} JACK servers run for tests already")
 
 
 def _wait(process: subprocess.Popen[bytes], server: Server) -> None:
