@@ -68,6 +68,10 @@ class Outlet:
         self._some.set()
 
     def _write(self) -> None:
+        with suppress(OSError):  # the engine has gone: the main thread sees it too
+            self._write_on()
+
+    def _write_on(self) -> None:
         while True:
             self._some.wait()
             self._some.clear()

@@ -137,9 +137,30 @@ def test_ports(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         "inputs": ["Keys", "Pads"],
         "outputs": ["Keys", "Pads"],
         "problem": "",
+        "opens": [
+            {"role": "in", "way": "in", "name": "Sideman In", "virtual": True, "found": None},
+            {"role": "out", "way": "out", "name": "Sideman Out", "virtual": True, "found": None},
+        ],
     }
     assert cli.main(["ports"]) == 0
     assert "alsa    in         Keys" in capsys.readouterr().out
+
+
+def test_ports_that_an_engine_would_open_are_marked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setitem(midi_systems.sys.modules, "rtmidi", rtmidi(["My Keys", "Pads"]))
+    file = tmp_path / "config.toml"
+    file.write_text('[midi]\ninput = "keys"\noutput = "synth"\ncontrol = "pads"\n')
+    assert cli.main(["ports", "--config", str(file), "--json"]) == 0
+    (system,) = json.loads(capsys.readouterr().out)
+    assert [(port["role"], port["found"]) for port in system["opens"]] == [
+        ("in", "My Keys"), ("out", None), ("control", "Pads"), ("lights", "Pads"),
+    ]  # fmt: skip
+    assert cli.main(["ports", "--config", str(file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in lines if "My Keys" in line] == ["in", "Keys"]
+    assert any("synth (waited for: it is not there)" in line for line in lines)
 
 
 def test_a_system_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ token is asked for, and yet no test opens a port to the network.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,15 +79,24 @@ def stranger(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Client]
 def state(owner: Client, engine: Engine) -> object:
     """All that a stranger could have changed, as far as it can be seen from outside."""
     values = [owner.ask("/sideman/get", name).args for name in ("tempo", "playing", "preset")]
-    journal = (engine.session / "journal.jsonl").read_text()
-    events = [json.loads(line) for line in journal.splitlines()]
-    return owner.status(), values, [e for e in events if e["event"] != "played"]
+    return owner.status(), values, [e for e in journal(engine) if e["event"] != "played"]
 
 
-def music(owner: Client) -> list[ClipNote]:
+def journal(engine: Engine) -> list[dict[str, object]]:
+    """What was written so far; its last line may be half there."""
+    text = (engine.session / "journal.jsonl").read_text()
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def music(owner: Client, engine: Engine) -> list[ClipNote]:
     """What the engine makes of what it has heard."""
     answer = owner.request("continue", 1, at=1, bars=1, seed=1)
     owner.ask("/sideman/discard", answer.clip.take)
+    # The journal is written behind the music: wait until it says so too.
+    discarded = {"event": "discard", "take": answer.clip.take}
+    deadline = time.monotonic() + 5.0
+    while discarded not in journal(engine) and time.monotonic() < deadline:
+        time.sleep(0.01)
     return answer.notes
 
 
@@ -100,13 +110,13 @@ def refused(stranger: Client, address: str, *args: Scalar) -> Refused:
 def test_a_stranger_is_refused_everything(
     engine: Engine, owner: Client, stranger: Client
 ) -> None:
-    heard = music(owner)
+    heard = music(owner, engine)
     before = state(owner, engine)
     for address, args, req in REFUSED:
         fail = refused(stranger, address, *args)
         assert (fail.req, fail.address) == (req, address)
     assert state(owner, engine) == before
-    assert music(owner) == heard
+    assert music(owner, engine) == heard
     assert stranger.inbox == []
 
 
