@@ -55,7 +55,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
             owner.until("ready")
             owner.send("/sideman/track/note", 1, 64, 80, 0, 0.0, 4.0)
             owner.stand(0)
-            music(owner)  # and the journal is begun
+            music(owner, running)  # and the journal is begun
         yield running
     finally:
         running.kill()
