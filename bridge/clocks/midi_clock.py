@@ -95,9 +95,10 @@ class MidiClock:
     def tick(self, now: float) -> None:
         """A clock (F8) came."""
         self._silent = False
+        before = self._pulse.index
         self._pulse.tick(now, first=self._waiting)
         if self._waiting:
-            self._enter(now)
+            self._enter(now, self._pulse.index - before)
         elif self._origin is None:
             self._glide.pace(now, self._rate)
         else:
@@ -159,12 +160,12 @@ class MidiClock:
         if self._origin is None:
             self._glide.stand(now, place)
 
-    def _enter(self, now: float) -> None:
+    def _enter(self, now: float, counted: int) -> None:
         """The clock that just came is at the place where the song goes on."""
         pulse = self._pulse
         if not pulse.known:
             # One clock says nothing about the tempo. The song begins with the next, one further.
-            self._place += CLOCK
+            self._place += counted * CLOCK
             return
         self._waiting = False
         origin = pulse.index - self._place // CLOCK
@@ -172,7 +173,6 @@ class MidiClock:
         if self._origin is None:
             here = max(here, self.course.tick)
         self._origin = origin
-        pulse.forget()
         self._glide.jump(now, here, self._rate)
 
     def _song(self, now: float, origin: int) -> float:

@@ -29,9 +29,11 @@ GAP = 4 * PPQ
 
 LEAST_JITTER = 0.2e-3
 """Seconds (standard deviation); a timer is no better."""
-FIRST_JITTER = 1e-3
+FIRST_JITTER = 2e-3
 JITTER_MEMORY = 96
 """Ticks over which the jitter is averaged."""
+LEAN_MEMORY = 8
+"""Ticks over which a line's lean to one side is averaged, which is no jitter."""
 
 BEYOND = 3.0
 """Times the jitter; a tick further off is not believed at its word."""
@@ -45,12 +47,18 @@ SURE = 4.5
 LEAST_BEND = 0.5e-3
 """... and at least by how many seconds, for the line to be bent."""
 
+YOUNG = 10
+"""How many first ticks are counted anew with every one that comes."""
 RIVAL = range(6, 17)
 """How many ticks a new tempo may have had when it is found out."""
 LOSS = 9.0
 """What a lost or doubled tick costs a story: twice the log-likelihood of one in a hundred."""
-STEP = 24.0
+STRAY = 14.0
+"""What a tick costs it at most that is where it should not be."""
+STEP = 32.0
 """What a step of the tempo costs it."""
+FITS = 2.5
+"""Variances of the jitter that a rival's ticks may be off on the average."""
 DIFFERENT = 0.03
 """A tempo nearer than this is no step; the line bends that far before ticks are miscounted."""
 
@@ -70,6 +78,8 @@ class _Tick:
     """How unlikely it is by the present line; a square in standard deviations."""
     steps: int
     """Ticks since the one before, as far as known: 0 if doubled, more than 1 if some were lost."""
+    period: float
+    """The line's period when it came."""
 
 
 class Pulse:
@@ -90,8 +100,9 @@ class Pulse:
         self.jitter = FIRST_JITTER
         """Seconds, standard deviation."""
         self._line: Line | None = None
-        self._known = False
+        self._known = self._young = False
         self._judged = 0
+        self._lean = 0.0
         self._recent: deque[_Tick] = deque(maxlen=max(SCALES))
         self._aside: deque[float] = deque(maxlen=max(SCALES))
 
@@ -108,22 +119,27 @@ class Pulse:
     @property
     def locked(self) -> bool:
         """Whether the tempo is known well, to about 0.2%."""
-        if self._line is None or len(self._recent) < RIVAL.start:
-            return False
-        trust = self._line.trust
-        return trust > 0 and self.jitter / sqrt(trust) < LOCKED * self._line.period
+        trust = self._line.trust if self._line else 0.0
+        return trust > 0 and self.jitter / sqrt(trust) < LOCKED * self.period
 
     def at(self, now: float) -> float:
         """The index that the line has reached at ``now``, with the part of a tick."""
         return self.index + (self._line.phase(now) if self._line else 0.0)
 
     def tick(self, now: float, *, first: bool = False) -> None:
-        """A tick came; ``first`` where the source may have set its clock anew before it."""
+        """A tick came.
+
+        ``first`` if the song begins with it: the source may have set its clock anew, and what
+        came before it will not be counted anew.
+        """
         gap = 0.0 if self.heard is None else now - self.heard
         self.heard = now
         line = self._line
-        if line is None or (not self._known and not FASTEST <= gap <= SLOWEST):
+        if line is None or (not self._known and gap > SLOWEST):
             self._begin(now, self.index + 1, self.period)
+            return
+        if not self._known and gap < FASTEST:
+            self.doubled += 1
             return
         if not self._known:
             self._known = True
@@ -137,6 +153,8 @@ class Pulse:
                 trust = OLD if phase > GAP else min(SAME_SONG, line.trust)
                 self._begin(now, self.index + 1, line.period, trust)
                 return
+            self._recent.clear()
+            self._aside.clear()
         elif phase > GAP:
             self._begin(now, self.index + round(phase), line.period, OLD)
             return
@@ -144,41 +162,38 @@ class Pulse:
             steps = _steps(phase)
         self._take(line, steps, now)
 
-    def forget(self) -> None:
-        """Ticks before the newest one may not be counted anew: the song began with it."""
-        newest = self._recent.pop()
-        self._recent.clear()
-        self._recent.append(newest)
-        self._aside.clear()
-
     def _begin(self, now: float, index: int, period: float, trust: float = 0.0) -> None:
         self.index = index
         self._line = Line(now, period, trust)
         self._known = trust > 0
+        self._young = not self._known
         self._aside.clear()
         self._recent.clear()
-        self._recent.append(_Tick(now, index, 0.0, 1))
+        self._recent.append(_Tick(now, index, 0.0, 1, period))
 
     @property
     def _limit(self) -> float:
         return max(BEYOND * self.jitter, LEAST_BEYOND)
 
     def _cost(self, aside: float, steps: int) -> float:
-        return min(BEYOND, abs(aside) / self.jitter) ** 2 + LOSS * (steps != 1)
+        return min(STRAY, (aside / self.jitter) ** 2) + LOSS * (steps != 1)
 
     def _take(self, line: Line, steps: int, now: float) -> None:
         """The tick is ``steps`` after the newest; 0 if it is that one again."""
         if steps == 0:
             self.doubled += 1
-            self._recent.append(_Tick(now, self.index, LOSS, 0))
+            self._recent.append(_Tick(now, self.index, LOSS, 0, line.period))
         else:
             self.lost += steps - 1
             self.index += steps
             aside = line.add(steps, now, self._limit)
             self.outliers += abs(aside) > self._limit
-            self._recent.append(_Tick(now, self.index, self._cost(aside, steps), steps))
+            cost = self._cost(aside, steps)
+            self._recent.append(_Tick(now, self.index, cost, steps, line.period))
             self._aside.append(max(-self._limit, min(self._limit, aside)))
             self._learn_jitter(aside)
+        if self._young and self._settle():
+            return
         bend = self._bend()
         if (bend or self._doubtful()) and self._hear_rival():
             return
@@ -188,10 +203,12 @@ class Pulse:
             self._begin(now, self.index, min(SLOWEST, max(FASTEST, self.period)))
 
     def _learn_jitter(self, aside: float) -> None:
+        """Learn it from what differs from the latest residuals' mean, which a ramp moves."""
         self._judged += 1
         share = 1.0 / min(self._judged + 12, JITTER_MEMORY)
         square = self.jitter**2
-        square += (min(abs(aside), BEYOND * self.jitter) ** 2 - square) * share
+        square += (min(abs(aside - self._lean), BEYOND * self.jitter) ** 2 - square) * share
+        self._lean += (max(-self._limit, min(self._limit, aside)) - self._lean) / LEAN_MEMORY
         self.jitter = max(LEAST_JITTER, sqrt(square))
 
     def _bend(self) -> int:
@@ -208,41 +225,67 @@ class Pulse:
         latest = zip(reversed(self._recent), range(12), strict=False)
         return sum(tick.steps != 1 for tick, _ in latest) >= 2
 
+    def _settle(self) -> bool:
+        """Count the first ticks anew with every one that comes: no tempo was known to tell by."""
+        ticks = list(self._recent)
+        n = len(ticks)
+        self._young = n < YOUNG
+        if n < 4:
+            return False
+        times = [tick.seconds for tick in ticks]
+        costs = {
+            gap: _fit(times, gap)[0] / self.jitter**2 + LOSS * (gap < n) for gap in range(1, n + 1)
+        }
+        self._recount(ticks, min(costs, key=costs.__getitem__), ticks[0].index - 1)
+        return True
+
     def _hear_rival(self) -> bool:
         """Believe in a step of the tempo where that is likelier, and count anew from it."""
         ticks = list(self._recent)
         best, told = 0.0, None
         for n in RIVAL:
-            if n > len(ticks):
+            if n >= len(ticks):
                 break
-            latest = ticks[-n:]
+            last, latest = ticks[-n - 1], ticks[-n:]
             cost = sum(tick.cost for tick in latest)
             if cost < STEP + best:
                 continue
             times = [tick.seconds for tick in latest]
-            # A gap right after a step is no gap but the step of a tempo that doubled.
-            for gap in (n, *range(1 if n == len(ticks) else 3, n - 1)):
+            entry = times[0] - last.seconds
+            for gap in (n, *range(n - 1)):
+                if 0 < gap < 3 and n - gap < RIVAL.start:
+                    continue  # It could be the step itself, of a tempo that doubled.
                 misfit, period = _fit(times, gap)
                 if not FASTEST <= period <= SLOWEST:
                     continue
-                gain = cost - STEP - LOSS * (gap < n) - misfit / self.jitter**2
-                if gain > best and abs(period / self.period - 1) > DIFFERENT:
+                doubt = SURE * self.jitter * sqrt(12.0 / n**3)
+                if abs(period - last.period) <= max(DIFFERENT * last.period, doubt):
+                    continue
+                # The tempo stepped somewhere between two ticks, so they lie between both periods.
+                few, many = sorted((period, last.period))
+                steps = 2 if gap == 0 else 1
+                misfit += max(0.0, steps * few - entry, entry - steps * many) ** 2 / 2
+                misfit /= self.jitter**2
+                gain = cost - STEP - LOSS * (gap < n) - misfit
+                if gain > best and misfit <= FITS * n:
                     best, told = gain, (n, gap)
         if told is None:
             return False
         n, gap = told
-        latest = ticks[-n:]
-        before = ticks[-n - 1].index if n < len(ticks) else latest[0].index - 1
-        for i, tick in enumerate(latest):
+        self.steps += 1
+        self._recount(ticks[-n:], gap, ticks[-n - 1].index)
+        return True
+
+    def _recount(self, ticks: list[_Tick], gap: int, index: int) -> None:
+        """The latest ticks count one each from ``index`` on, but two the one at ``gap``."""
+        for i, tick in enumerate(ticks):
             self.lost -= max(0, tick.steps - 1)
             self.doubled -= tick.steps == 0
             tick.steps = 2 if i == gap else 1
-            tick.index = before = before + tick.steps
-        self.lost += gap < n
-        self.index = before
-        self.steps += 1
-        self._refit(latest)
-        return True
+            self.lost += tick.steps - 1
+            tick.index = index = index + tick.steps
+        self.index = index
+        self._refit(ticks)
 
     def _refit(self, ticks: list[_Tick]) -> None:
         """Draw the line through these ticks only, which are the latest."""

@@ -13,6 +13,9 @@ from bridge.clocks.midi_clock import MidiClock
 from bridge.config import ClockSource
 from engine.conductor import Conductor
 from engine.errors import Code, SidemanError
+from engine.messages import Command
+from engine.messages.commands import Set, Transport
+from engine.music import COMMON_TIME, Meter, Position
 from engine.timing import Course
 
 log = logging.getLogger(__name__)
@@ -33,22 +36,46 @@ class Clocks:
         # Others on the network hear of it: nobody joins them without having been asked to.
         self._link = LinkClock(leading=True) if choice == "link" else None
         self._poll_at = 0.0
+        self._meter = (0, COMMON_TIME)
+        """The meter that Link was told, and the bar from which on."""
         conductor.tell("clock", self._leader.current)
 
     def use_midi(self, clock: MidiClock) -> None:
         """MIDI clock comes in and is followed by this one."""
         self._midi = clock
 
-    def obeys_osc(self, now: float, source: str = "osc") -> bool:
-        """Whether a transport message of an OSC client counts; raises where it never can."""
-        if self._choice == "internal":
-            return True  # it is our own clock, and whoever may may start it
-        if self._choice not in ("auto", source):
-            raise SidemanError(
-                Code.NOT_ALLOWED,
-                f"the time is led by {self._choice}: serve with --clock auto or osc to lead by OSC",
-            )
-        return self._leader.spoke("osc", now)
+    def takes(self, command: Command, now: float) -> bool:
+        """Whether a command about time is for the sources, and not for the conductor.
+
+        Raises ``not-allowed`` for one that can't count while another source was chosen.
+        """
+        match command:
+            case Transport() if self._link is not None:
+                self._lead(self._link, command, now)
+                return True
+            case Set("tempo", bpm) if self._link is not None:
+                self._link.set_tempo(bpm)
+                return False  # the conductor answers; Link then says the same
+            case Transport() if self._choice == "midi":
+                raise SidemanError(
+                    Code.NOT_ALLOWED,
+                    "the time is led by MIDI clock: serve with --clock auto or osc to lead by OSC",
+                )
+            case Transport() if self._choice != "internal":
+                return not self._leader.spoke("osc", now)
+        return False
+
+    def _lead(self, link: LinkClock, asked: Transport, now: float) -> None:
+        """Lead Link's session: its tempo, its start, and our place in the song."""
+        clock = self._conductor.clock
+        meter = Meter(asked.num, asked.den)
+        clock.set_meters(clock.meters.with_change(asked.bar, meter))
+        self._meter = (asked.bar, meter)
+        place = clock.meters.absolute(Position.of(asked.bar, asked.beat))
+        link.set_tempo(asked.bpm)
+        if place != clock.tick(now) or not asked.playing:
+            link.locate(now, place, clock.meters.start(asked.bar), float(meter.beats))
+        link.set_playing(now, asked.playing)
 
     def midi(self, course: Course, now: float, moved: bool) -> None:
         """The MIDI clock says how the song goes on."""
@@ -61,10 +88,21 @@ class Clocks:
             log.warning("the MIDI clock has stopped coming; the song goes on at its last tempo")
         if self._link is not None and now >= self._poll_at:
             self._poll_at = now + POLL_LINK
-            course = self._link.poll(now)
-            if course is not None and self._leader.spoke("link", now):
-                self._conductor.follow(course, now)
+            self._follow(self._link, now)
         self._leader.check(now)
+
+    def _follow(self, link: LinkClock, now: float) -> None:
+        """Go where Link's session goes, in bars as long as the song's."""
+        meters = self._conductor.clock.meters
+        bar = meters.locate(self._conductor.clock.tick(now)).bar
+        meter = meters.at(bar)
+        if self._meter[1] != meter:
+            self._meter = (bar, meter)
+            link.set_meter(now, meters.start(bar), float(meter.beats))
+        jumps = link.relocations
+        course = link.poll(now)
+        if course is not None and self._leader.spoke("link", now):
+            self._conductor.follow(course, now, moved=link.relocations != jumps)
 
     def next_moment(self) -> float | None:
         """When :meth:`tick` has something to do."""
