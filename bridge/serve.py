@@ -35,7 +35,7 @@ from engine import garbage, presets, priority
 from engine.conductor import Conductor
 from engine.errors import Code, SidemanError
 from engine.messages import Command, Reply, Scalar, capabilities
-from engine.messages.commands import Capabilities, Learn, Set, Transport
+from engine.messages.commands import Capabilities, Learn, Set
 from engine.messages.parameters import PARAMETERS
 from engine.messages.replies import Done
 from engine.requests import OURSELVES
@@ -227,7 +227,7 @@ class Engine:
             case Learn(action) if self._midi is not None:
                 self._midi.door.learn(action)
                 self._door.reply(client, Done(command.address, (action,)))
-            case Transport() if not self._clocks.obeys_osc(when):
+            case _ if self._clocks.takes(command, when):
                 pass
             case _:
                 self.conductor.handle(command, client, when)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,8 +18,8 @@ from engine.asking import Asking
 from engine.errors import Code, SidemanError
 from engine.foresight import Foresight
 from engine.hands import Hands
+from engine.initiative import Initiative
 from engine.messages import commands as c
-from engine.messages.keys import Keys
 from engine.messages.parameters import PARAMETERS
 from engine.messages.replies import (
     Done,
@@ -31,7 +31,7 @@ from engine.messages.replies import (
     Value,
     VersionReply,
 )
-from engine.messages.spec import Scalar, TrackRef
+from engine.messages.spec import Scalar
 from engine.models import adapters
 from engine.models import store as models
 from engine.music import DRUMS, Meter, MeterMap, Note, Position, ticks
@@ -43,7 +43,7 @@ from engine.session import Session, Track
 from engine.shelf import Shelf
 from engine.teller import TELL_AT_ONCE, Teller
 from engine.timing import Clock, Course, next_bar
-from engine.turns import Mode, Turns
+from engine.turns import Mode
 from engine.worker import wire
 from engine.worker.supervisor import Supervisor
 
@@ -108,9 +108,6 @@ class Conductor:
         self._keep_at: float | None = None
         self._played: set[tuple[int, int]] = set()
         self._bar = 0
-        self._asked = 0
-        self._turn_taking: tuple[Mode, float] = (Mode.MANUAL, 0.0)
-        self._turns = Turns()
         self.facts: dict[str, str] = {}
         """Values of parameters that are told and not set; see :meth:`tell`."""
         self.learned: dict[str, str] = {}
@@ -127,10 +124,14 @@ class Conductor:
         self.requests.model_hash = self.shelf.hash_of
         self.requests.foreseen = self._foresight.made
         self._teller = Teller(self.session, worker, self.requests.speed)
+        self.initiative = Initiative(
+            self.session, self.clock, self._hands, self.shelf, self.requests,
+            lambda ask, now, amends: self._take_on(ask, OURSELVES, now, amends=amends),
+        )  # fmt: skip
 
     def start(self, now: float) -> None:
         """Load the preset's model."""
-        self._arrange_turns()
+        self._take_turns()
         self.shelf.prepare(self.shelf.preset, now)
 
     # Commands
@@ -160,7 +161,7 @@ class Conductor:
             case c.Transport():
                 self._transport(command, when)
             case c.Ask():
-                self._ask(command, client, when)
+                self._take_on(command, client, when)
             case c.Ping(n):
                 self._outbox.reply(client, Pong(n, when))
             case c.Sync(n):
@@ -232,7 +233,7 @@ class Conductor:
             meter=meter,
         )
         self._take_meters()
-        self._turns.moved(before, self.clock.tick(when))
+        self.initiative.moved(before, self.clock.tick(when))
         self._time_moved(when)
         self._teller.changed(when)
 
@@ -243,7 +244,7 @@ class Conductor:
             self.requests.tick(when)
         self.clock.follow(course)
         if moved:
-            self._turns.moved(before, self.clock.tick(when))
+            self.initiative.moved(before, self.clock.tick(when))
         self._time_moved(when)
 
     def _time_moved(self, when: float) -> None:
@@ -281,8 +282,7 @@ class Conductor:
         if command.velocity > 0:
             onset = self._hands.tick(when)
             self.session.press(track, command.pitch, command.velocity, onset)
-            if self._turns.down(track.number, command.pitch, onset):
-                self._quiet(track, when)
+            self.initiative.down(track, command.pitch, onset, when)
 
     def _off(self, command: c.TrackOff, when: float) -> None:
         self._release(self.session.track(command.track), command.pitch, when)
@@ -290,18 +290,14 @@ class Conductor:
     def _release(self, track: Track, pitch: int, when: float) -> None:
         if pitch not in track.held:
             return
-        self._turns.up(track.number, pitch, self._hands.tick(when))
+        self.initiative.up(track, pitch, when)
         note = self.session.release(track, pitch, self._hands.tick(when))
         if note is not None:
             self._was_played(track, note.bar, when)
 
-    def _quiet(self, track: Track, when: float) -> None:
-        """The musician plays again: the player falls silent on that track."""
-        self.requests.withdraw(track, when)
-        self.requests.delivery.playing.quiet(track, when)
-
     def _was_played(self, track: Track, bar: int, when: float) -> None:
         self._played.add((track.number, bar))
+        self.initiative.played()
         if self._keep_at is None:
             self._keep_at = when + KEEP_EVERY
         self._teller.changed(when)
@@ -375,33 +371,12 @@ class Conductor:
                 req = command.req if isinstance(command, c.Ask) else 0
                 self._fail(client, error, req, command.address)
 
-    # Turns
-
-    def _check_turns(self, now: float) -> None:
-        """Go on by ourselves where the musician has handed over."""
-        for over in self._turns.check(self._hands.at(now), self.clock.meters):
-            keys = {} if over.bars is None else {"bars": over.bars}
-            try:
-                self.ask("continue", over.track, now, keys)
-            except SidemanError as error:
-                log.info("no answer on track %d: %s", over.track, error.text)
-
-    def ask(
-        self, verb: c.Verb, track: TrackRef, now: float, keys: Mapping[str, object] | None = None
-    ) -> None:
-        """Ask for music as the engine itself does, for a pad or because a phrase is over.
-
-        It is played by MIDI where a port is open; who is notified hears of it. Raises what is
-        wrong.
-        """
-        self._asked += 1
-        ways = ("osc+midi" if self.requests.delivery.playing.is_open else "osc")
-        given = Keys.of({"deliver": ways, **(keys or {})})
-        self.handle(c.Ask(verb, self._asked, track, given), OURSELVES, now)
-
     # Requests
 
-    def _ask(self, ask: c.Ask, client: int, when: float) -> None:
+    def _take_on(
+        self, ask: c.Ask, client: int, when: float, *, amends: bool = False
+    ) -> None:
+        """Accept a request; with ``amends`` its take is part of the one that it goes on from."""
         if self.requests.repeated(client, ask.req):
             return
         track = self.session.track(ask.track)
@@ -409,11 +384,10 @@ class Conductor:
         self.shelf.prepare(brief.preset, when)
         held_until = self._hands.tick(when) if self.session.is_held() else None
         self._tell(when, held_until)
-        self.requests.accept(client, ask, brief, place, when)
-        target = Position(place.target.bar, place.target.tick)
-        if self._turns.mode is not Mode.MANUAL:
-            self._turns.asked(track.number, self.clock.meters.absolute(target))
-        self._asking.accepted(ask, track)
+        self.requests.accept(client, ask, brief, place, when, amends=amends)
+        self.initiative.accepted(track, place.target)
+        if not amends:
+            self._asking.accepted(ask, track)
         self._teller.changed(when)
 
     # Steering
@@ -492,7 +466,7 @@ class Conductor:
                 self._outbox.changed(name, value)
             case _:
                 self.parameters[name] = value
-                self._arrange_turns()
+                self._take_turns()
                 self._outbox.changed(name, int(value) if isinstance(value, bool) else value)
         self._outbox.reply(client, Value(name, self._value(name)))
         self._teller.changed(when)
@@ -528,13 +502,12 @@ class Conductor:
         self.tell("learned", f"{trigger} = {action}")
         self._outbox.broadcast(Done(c.Learn.address, (action, trigger)))
 
-    def _arrange_turns(self) -> None:
+    def _take_turns(self) -> None:
         """Take turns as the parameters say."""
-        mode = Mode(self.parameters.get("mode", PARAMETERS["mode"].arg.default))
-        pause = self.parameters.get("pause", PARAMETERS["pause"].arg.default)
-        if (mode, pause) != self._turn_taking:
-            self._turn_taking = (mode, pause)
-            self._turns = Turns(mode, pause)
+        mode, pause = (
+            self.parameters.get(name, PARAMETERS[name].arg.default) for name in ("mode", "pause")
+        )
+        self.initiative.take_turns(Mode(mode), pause)
 
     @property
     def rests(self) -> bool:
@@ -606,7 +579,7 @@ class Conductor:
         """Do what is due."""
         self._worker.tick(now)
         self.requests.tick(now)
-        self._check_turns(now)
+        self.initiative.check(now)
         bar = self._here(now).bar
         if bar != self._bar:
             self._bar = bar
@@ -635,15 +608,10 @@ class Conductor:
 
     def next_moment(self, now: float) -> float:
         """When :meth:`tick` should be called again, if nothing comes in before."""
-        moments = [now + 0.5, self._teller.moment, self._keep_at, self._turn_moment(now)]
+        moments = [now + 0.5, self._teller.moment, self._keep_at, self.initiative.next_moment(now)]
         moments += [self.requests.next_moment(), self._worker.next_moment()]
         line = self.clock.seconds(self.clock.meters.start(self._bar + 1))
         return min(m for m in [*moments, line] if m is not None)
-
-    def _turn_moment(self, now: float) -> float | None:
-        """When the musician's turn is over, if nothing more is played."""
-        tick = self._turns.next_tick(self.clock.meters)
-        return None if tick is None else self._hands.seconds(tick, now)
 
     def horizon_seconds(self, now: float) -> float:
         """How far ahead a time tag may lie: eight bars."""

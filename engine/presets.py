@@ -79,6 +79,9 @@ class Midi:
     role: str = ""
     call: Annotated[int, Meta(ge=0, le=MOST_BARS)] = 0
     """Call and response: a phrase of up to so many bars is answered at its own length; 0 for no."""
+    commit: Annotated[int, Meta(ge=0, le=MOST_BARS)] = 0
+    """While the musician plays on, so many bars of a take stay as they were promised, and what lies
+    beyond is made again; 0: all stays."""
     channels: dict[str, Channel] = field(default_factory=dict)
     """MIDI channel for each program, named as in ``programs``."""
 

@@ -96,8 +96,12 @@ class Requests:
 
     # In
 
-    def accept(self, client: int, ask: Ask, brief: Brief, place: Place, now: float) -> None:
+    def accept(
+        self, client: int, ask: Ask, brief: Brief, place: Place, now: float, *, amends: bool = False
+    ) -> None:
         """Take a request on: settle its bar, tell the client, and give it to the worker.
+
+        With ``amends`` its takes are part of what lies there, and undone with it.
 
         Raises :class:`SidemanError` and changes nothing where that can't be done.
         """
@@ -141,6 +145,8 @@ class Requests:
         request = Request(job, client, ask, brief, place, wish, [], now, due, accepted, loop=loop)
         sequences = brief.variations
         request.takes = [self._new_take(request, v) for v in range(sequences)]
+        for take in request.takes:
+            take.amends = amends
         request.sent = [[] for _ in range(sequences)]
         request.again = [0] * sequences
         self._live[request.job] = request
@@ -357,8 +363,10 @@ class Requests:
         else:
             self._session.takes[take.number] = take
         self.closed += 1
-        event = {"event": "alternative" if variation else "placed", "take": take.number}
-        self._store.write(event, lambda error: self._close(request, take))
+        event = "alternative" if variation else "placed"
+        self._store.write(
+            {"event": event, "take": take.number}, lambda error: self._close(request, take)
+        )
 
     def _close(self, request: Request, take: Take) -> None:
         """A take is on disk, and the journal says where it is: now it can't be lost."""
@@ -428,13 +436,15 @@ class Requests:
             if request.made:
                 continue
             if request.remade or not self._in_time(request, now):
-                self._lose(request)
+                self._lose(request, now)
 
-    def _lose(self, request: Request) -> None:
+    def _lose(self, request: Request, now: float) -> None:
         text = "the worker process died; it is being started again, ask once more"
         if any(request.sent):
             text = f"the worker process died in the middle of the take; {text}"
         self._fail(request, SidemanError(Code.WORKER_DIED, text))
+        if request.opened and request.takes[0].amends:  # what it was to replace is played after all
+            self.rearranged(self._session.track(request.brief.track), now)
 
     def _in_time(self, request: Request, now: float) -> bool:
         """Whether a take can be made again before the song has played all that was sent of it.
@@ -463,7 +473,7 @@ class Requests:
             if request.made:
                 continue
             if any(request.sent) and not self._in_time(request, now):
-                self._lose(request)
+                self._lose(request, now)
                 continue
             request.remade += request.given
             request.again = [0] * len(request.takes)

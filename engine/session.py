@@ -195,7 +195,8 @@ class Session:
         """Put a closed take on its track."""
         self.takes[take.number] = take
         track = self.track(take.track)
-        track.history.change(track.history.now.placed(take.number))
+        change = track.history.amend if take.amends else track.history.change
+        change(track.history.now.placed(take.number))
         self._changed.update(range(take.bar, take.end))
 
     def keep(self, take: Take) -> None:

@@ -30,10 +30,12 @@ class Take:
     notes: list[Note] = field(default_factory=list)
     channels: dict[int, int] = field(default_factory=dict)
     """Channel (1 to 16) of each program in the take."""
-    midi: bool = False
-    """Whether it is played by MIDI where it lies on its track."""
     closed: bool = False
     timing: dict[str, Any] = field(default_factory=dict)
+    amends: bool = False
+    """Whether it goes on for a take that was begun, and is undone together with it."""
+    midi: bool = False
+    """Whether it is played by MIDI where it lies on its track."""
 
     @property
     def end(self) -> int:
@@ -88,6 +90,10 @@ class History:
         self._done.append(self.now)
         del self._done[: -self._limit]
         self._undone.clear()
+        self.now = arrangement
+
+    def amend(self, arrangement: Arrangement) -> None:
+        """Make ``arrangement`` the present one, as part of the last change."""
         self.now = arrangement
 
     def undo(self) -> bool:

@@ -176,6 +176,7 @@ def description(take: Take) -> dict[str, Any]:
         "context_hash": take.context_hash,
         "timing": dict(take.timing),
         "midi": take.midi,
+        "amends": take.amends,
         "channels": {str(program): channel for program, channel in take.channels.items()},
         "notes": [row(note) for note in take.notes],
     }
@@ -198,6 +199,7 @@ def described(about: dict[str, Any]) -> Take:
         notes=[Note(*map(int, note)) for note in about["notes"]],
         channels={int(program): int(ch) for program, ch in about["channels"].items()},
         midi=bool(about.get("midi", False)),
+        amends=bool(about.get("amends", False)),
         closed=True,
         timing=dict(about["timing"]),
     )

@@ -180,7 +180,7 @@ class MidiDoor:
     def _act(self, action: Action, share: float, port: int, when: float) -> None:
         match action.name:
             case "continue" | "variation" | "accompany" as verb:
-                self._conductor.ask(verb, self._meant(action, port).number, when)
+                self._conductor.initiative.ask(verb, self._meant(action, port).number, when)
             case "undo":
                 self._do(c.Undo(self._meant(action, port).number), when)
             case "redo":

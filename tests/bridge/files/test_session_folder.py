@@ -203,6 +203,8 @@ takes = st.builds(
     context_hash=st.text(max_size=16),
     notes=st.lists(notes, max_size=6).map(sorted),
     channels=st.just({0: 1, 33: 2, DRUMS: 10}),
+    midi=st.booleans(),
+    amends=st.booleans(),
     closed=st.just(True),
     timing=st.dictionaries(st.text(max_size=4), st.integers() | st.booleans(), max_size=3),
 )
