@@ -2,8 +2,8 @@
 
     python bench/midi_jitter.py --notes 100000 --iipyper /path/to/python
 
-A real ``sideman serve`` makes music for four tracks without a pause. Beside it, one after another,
-slice by slice, everybody plays the same song for four tracks through a port of the same MIDI system:
+A real ``sideman serve`` makes music for four tracks without a pause. Beside it, slice by slice in
+turns, everybody plays the same song for four tracks through a port of the same MIDI system:
 Sideman's own player process, told its notes by the line that the engine tells it by; mido's
 ``play()``; the loop that notochord sends by; and, for the machine's own part in it, a bare process
 that sleeps until each deadline and does nothing. The error is the moment at which the call that

@@ -1,4 +1,4 @@
-"""Who plays a song by the clock to be compared, ours and the others, each in a process of its own."""
+"""Who plays a song by the clock and is compared: Sideman and others, in processes of their own."""
 
 from __future__ import annotations
 

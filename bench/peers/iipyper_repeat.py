@@ -37,9 +37,7 @@ def real(system: str) -> tuple[str, Callable[[Turn], object], Any]:
     if system:
         mido.set_backend(f"mido.backends.rtmidi/{system}")
     outputs = 1 if system else 0
-    midi = iipyper.MIDI(
-        in_ports=["none"], virtual_in_ports=0, virtual_out_ports=outputs, verbose=0
-    )
+    midi = iipyper.MIDI(in_ports=["none"], virtual_in_ports=0, virtual_out_ports=outputs, verbose=0)
     return f"iipyper {version('iipyper')}, `@repeat`", iipyper.repeat(lock=True), midi
 
 

@@ -1,4 +1,4 @@
-"""mido's own player: ``for message in MidiFile.play(): port.send(message)``, as its docs have it."""
+"""mido's own player, as its docs have it: ``for message in file.play(): port.send(message)``."""
 
 from __future__ import annotations
 

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 
@@ -20,19 +22,24 @@ START_SECONDS = 30.0
 class Engine:
     """One engine and its folder of sessions, from the line ``ready`` on.
 
-    ``home`` is where config and data of its user lie. Options are added to the command line.
+    ``home`` is where config and data of its user lie. Options are added to the command line, and
+    ``environment`` to its environment.
     """
 
-    def __init__(self, home: Path, *options: str) -> None:
+    OPTIONS: ClassVar = ["--osc-port", "0", "--no-midi", "--no-panel"]
+
+    def __init__(
+        self, home: Path, *options: str, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.sessions = home / "sessions"
         self.log = home / "log.txt"
         folders = {f"XDG_{name}_HOME": str(home / name.lower()) for name in ("CONFIG", "DATA")}
-        command = [sys.executable, "-m", "engine", "--osc-port", "0", "--no-midi", "--no-panel"]
+        command = [sys.executable, "-m", "engine", *self.OPTIONS]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [*command, "--sessions", str(self.sessions), *options],
                 cwd=REPOSITORY,
-                env=os.environ | folders,
+                env=os.environ | folders | dict(environment or {}),
                 stdout=subprocess.PIPE,
                 stderr=log,
             )

@@ -22,6 +22,12 @@ RATE = 48_000
 PERIOD = 64
 """Frames: what is sent within one period arrives at the next one's begin."""
 
+MODE = ("--realtime", "--realtime-priority", "10", "--sync", "--timeout", "20")
+"""In real time where the system allows it; jackd goes on without where not. The server waits for
+each client in each period, since otherwise it loses what a late one had to send, and sends again
+what it sent before. For one that was killed it waits thirty times this timeout (milliseconds).
+"""
+
 PERIOD_SECONDS = PERIOD / RATE
 START_SECONDS = 15.0
 """Patience with the server's start on a busy machine."""
@@ -73,7 +79,7 @@ def jack_server(period: int = PERIOD) -> Iterator[Server]:
         raise Missing("needs jackd: apt install jackd2")
     with _free_name() as name, tempfile.NamedTemporaryFile("w+", suffix=".log") as log:
         process = subprocess.Popen(
-            [jackd, "-r", "-n", name, "-d", "dummy", "-r", str(RATE), "-p", str(period)],
+            [jackd, *MODE, "-n", name, "-d", "dummy", "-r", str(RATE), "-p", str(period)],
             env=os.environ | _environment(name),
             stdin=subprocess.DEVNULL,
             stdout=log,
