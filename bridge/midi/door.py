@@ -60,6 +60,8 @@ class MidiDoor:
         self._mapping = Mapping(triggers, self._preset.actions)
         for trigger, action in conductor.learned.items():
             self._mapping.bind(Trigger.parse(trigger), Action.parse(action))
+        self._held: dict[int, set[tuple[int, int]]] = {}
+        """(Track, pitch) that are held on each port."""
         self._last: dict[int, Track] = {}
         """Track of the last note of each port."""
         self._lights: Lights | None = None
@@ -84,7 +86,7 @@ class MidiDoor:
                     except SidemanError as error:
                         self._failed(error)
             case wire.PortState():
-                self._port_changed(message)
+                self._port_changed(message, now)
             case wire.Opened(api, problem):
                 if api:
                     log.info("MIDI goes by %s", api)
@@ -115,9 +117,12 @@ class MidiDoor:
         if kind == NOTE_ON and data[2]:
             track = self._track(channel, when)
             self._last[port] = track
+            self._held.setdefault(port, set()).add((track.number, data[1] & 0x7F))
             self._do(c.TrackOn(track.number, data[1] & 0x7F, data[2] & 0x7F), when)
         elif kind in (NOTE_OFF, NOTE_ON):
-            self._do(c.TrackOff(self._track(channel, when).number, data[1] & 0x7F), when)
+            track = self._track(channel, when)
+            self._held.get(port, set()).discard((track.number, data[1] & 0x7F))
+            self._do(c.TrackOff(track.number, data[1] & 0x7F), when)
         elif kind == PROGRAM and channel != DRUM_CHANNEL:
             self._do(c.TrackSet(self._track(channel, when).number, "program", data[1]), when)
 
@@ -255,7 +260,7 @@ class MidiDoor:
 
     # Ports and lights
 
-    def _port_changed(self, state: wire.PortState) -> None:
+    def _port_changed(self, state: wire.PortState, now: float) -> None:
         port = self._ports[state.port]
         self._open.pop(state.port, None)
         if not state.problem:
@@ -268,6 +273,8 @@ class MidiDoor:
         elif port.role != "lights":
             log.warning("MIDI %s: %s: %s", port.role, state.name, state.problem)
             self._mapping.lost(str(state.port))
+            for track, pitch in self._held.pop(state.port, ()):  # nobody can let them go any more
+                self._do(c.TrackOff(track, pitch), now)
             if state.port == self._clock_port:
                 self._clock_port = None
         self._conductor.tell("ports", "; ".join(self._open[n] for n in sorted(self._open)))

@@ -160,6 +160,8 @@ class Ports:
         self._handles: list[Handle | None] = [None] * len(wanted)
         self._told: set[int] = set()
         self._broken: list[tuple[int, Handle]] = []
+        self._sounding: list[set[tuple[int, int]]] = [set() for _ in wanted]
+        """(Channel from 0, pitch) that each output was told to begin and not to end."""
         self.lock = threading.RLock()
         """Held while a message is sent, and while an output is opened or closed."""
 
@@ -190,9 +192,13 @@ class Ports:
             return
         try:
             with self.lock:
-                self._handles[number] = self._system.open(
+                handle = self._handles[number] = self._system.open(
                     port, name, lambda data: self._received(number, data)
                 )
+                # What sounded when it vanished may sound there still.
+                for channel, pitch in sorted(self._sounding[number]):
+                    handle.send(bytes((0x80 | channel, pitch, 0)))
+                self._sounding[number].clear()
         except OSError as problem:
             self._complain(number, name, f"{problem}")
             return
@@ -215,10 +221,18 @@ class Ports:
                     try:
                         handle.send(data)
                         taken = True
+                        self._note(number, data)
                     except OSError:  # closing it may take its time: that is for who looks after it
                         self._handles[number] = None
                         self._broken.append((number, handle))
         return taken
+
+    def _note(self, number: int, data: bytes) -> None:
+        kind = data[0] & 0xF0
+        if kind in (0x80, 0x90) and len(data) == 3:
+            begins = kind == 0x90 and data[2] > 0
+            change = self._sounding[number].add if begins else self._sounding[number].discard
+            change((data[0] & 0x0F, data[1]))
 
     def _bury(self) -> None:
         with self.lock:

@@ -256,6 +256,15 @@ def test_lights_tell_how_it_goes(stage: Stage) -> None:
     assert len(set(shown)) >= 3, "waiting, playing and idle again look different"
 
 
+def test_notes_that_are_held_end_with_their_port(stage: Stage) -> None:
+    stage.band.transport(0)
+    stage.hear(0x90, 60, 90, port=1)
+    stage.hear(0x90, 64, 90, port=0)
+    stage.band.wait(0.5)
+    stage.door.receive(wire.PortState(1, "Keys", "it has vanished"), stage.band.now)
+    assert set(stage.session.track(1).held) == {64}
+
+
 def test_ports_that_open_and_go_are_told(stage: Stage) -> None:
     stage.door.receive(wire.PortState(0, "Sideman In"), 0.0)
     stage.door.receive(wire.PortState(4, "Sideman Out"), 0.0)

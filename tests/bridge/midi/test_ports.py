@@ -95,8 +95,22 @@ def test_a_port_that_vanishes_is_opened_again_when_it_returns(system: FakeSystem
     system.there["out"] = ["Synth"]
     opened.look()
     assert [problem for *_, problem in changes] == ["", "it has vanished", ""]
-    assert opened.send(b"\x80\x3c\x00")
-    assert system.handles[1][1].sent == [b"\x80\x3c\x00"]
+    assert opened.send(b"\x90\x3e\x5a")
+    assert system.handles[1][1].sent[-1] == b"\x90\x3e\x5a"
+
+
+def test_what_sounded_when_a_port_vanished_ends_when_it_returns(system: FakeSystem) -> None:
+    opened, _, _ = ports(system, Port("out", "synth"))
+    system.there["out"] = ["synth"]
+    opened.look()
+    for data in (b"\x90\x3c\x5a", b"\x91\x3e\x5a", b"\x90\x40\x5a", b"\x80\x40\x00"):
+        opened.send(data)
+    system.there["out"] = []
+    opened.look()
+    opened.send(b"\x80\x3c\x00")  # nobody hears it
+    system.there["out"] = ["synth"]
+    opened.look()
+    assert system.handles[1][1].sent == [b"\x80\x3c\x00", b"\x81\x3e\x00"]
 
 
 def test_our_own_ports_are_seen_from_the_other_side(system: FakeSystem) -> None:

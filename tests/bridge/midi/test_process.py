@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from bridge.midi import wire
 from bridge.midi.process import Musician
 from engine.errors import Code, SidemanError
@@ -84,6 +86,20 @@ def test_thru_passes_on_what_comes_in_and_ends_it() -> None:
     assert stage.out.sent == [b"\x90\x3c\x5a", b"\xb0\x07\x40"]
     stage.musician.close()
     assert stage.out.sent[-1] == b"\x80\x3c\x00" and stage.out.closed
+
+
+def test_midi_clock_is_sent_where_it_is_wanted() -> None:
+    stage = Stage(send_clock=True)
+    stage.roll()
+    now = 0.0
+    while (moment := stage.musician.next_moment(now)) is not None and moment < 0.5:
+        now = moment
+        stage.musician.play(now)
+    assert stage.out.sent.count(b"\xfa") == 1
+    assert stage.out.sent.count(b"\xf8") == pytest.approx(24, abs=1)
+    stage.musician.obey(wire.Follow.of(Course(0.5, 960.0, 1920.0, False)), 0.5)
+    stage.musician.play(0.5)
+    assert b"\xfc" in stage.out.sent
 
 
 def test_closing_ends_every_note() -> None:
