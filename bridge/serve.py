@@ -20,6 +20,7 @@ from queue import Empty, SimpleQueue
 from bridge import bench
 from bridge import config as configs
 from bridge.clock import SongClock
+from bridge.clocks.leader import Source
 from bridge.clocks.sources import Clocks
 from bridge.config import ServeOptions
 from bridge.files import session_folder
@@ -47,6 +48,9 @@ log = logging.getLogger(__name__)
 
 BATCH = 64
 """Things taken out of the queue before the time is looked at again."""
+
+PLUGIN = "Sideman plugin"
+"""How the name begins that our plugin gives in its hello: its host knows best where the bar is."""
 
 Packet = tuple[bytes, Endpoint, float]
 Call = Callable[[], None]
@@ -161,8 +165,10 @@ class Engine:
         self._server.start()
         garbage.settle()
         try:
-            while self._running and self._midi is not None and self._midi.opening:
-                self._turn()
+            if self._midi is not None:
+                while self._running and self._midi.opening:
+                    self._turn()
+                self._midi.tick(time.monotonic())
             on_ready()
             while self._running:
                 self._turn()
@@ -227,10 +233,15 @@ class Engine:
             case Learn(action) if self._midi is not None:
                 self._midi.door.learn(action)
                 self._door.reply(client, Done(command.address, (action,)))
-            case _ if self._clocks.takes(command, when):
+            case _ if self._clocks.takes(command, when, self._source(client)):
                 pass
             case _:
                 self.conductor.handle(command, client, when)
+
+    def _source(self, client: int) -> Source:
+        """As which source of time a client speaks."""
+        known = self._door.clients.get(client)
+        return "plugin" if known is not None and known.name.startswith(PLUGIN) else "osc"
 
     def _horizon(self) -> float:
         return self.conductor.horizon_seconds(time.monotonic())

@@ -44,10 +44,11 @@ class Clocks:
         """MIDI clock comes in and is followed by this one."""
         self._midi = clock
 
-    def takes(self, command: Command, now: float) -> bool:
+    def takes(self, command: Command, now: float, source: Source = "osc") -> bool:
         """Whether a command about time is for the sources, and not for the conductor.
 
-        Raises ``not-allowed`` for one that can't count while another source was chosen.
+        ``source`` is what the client speaks as. Raises ``not-allowed`` for a command that can't
+        count while another source was chosen.
         """
         match command:
             case Transport() if self._link is not None:
@@ -56,13 +57,14 @@ class Clocks:
             case Set("tempo", bpm) if self._link is not None:
                 self._link.set_tempo(bpm)
                 return False  # the conductor answers; Link then says the same
-            case Transport() if self._choice == "midi":
+            case Transport() if self._choice not in ("auto", "internal", source):
                 raise SidemanError(
                     Code.NOT_ALLOWED,
-                    "the time is led by MIDI clock: serve with --clock auto or osc to lead by OSC",
+                    f"the time is led by {self._choice}: serve with --clock auto or {source} to"
+                    f" lead by {source}",
                 )
             case Transport() if self._choice != "internal":
-                return not self._leader.spoke("osc", now)
+                return not self._leader.spoke(source, now)
         return False
 
     def _lead(self, link: LinkClock, asked: Transport, now: float) -> None:

@@ -96,6 +96,17 @@ def test_osc_is_refused_where_midi_was_chosen(band: Band) -> None:
         clocks.takes(TRANSPORT, band.now)
 
 
+def test_a_plugin_goes_before_all_others(band: Band) -> None:
+    clocks = Clocks("auto", band.conductor)
+    clocks.midi(Course(band.now, 960.0, 2400.0, True), band.now, True)
+    assert not clocks.takes(TRANSPORT, band.now, "plugin")
+    assert leading(band) == "plugin"
+    clocks = Clocks("plugin", band.conductor)
+    assert not clocks.takes(TRANSPORT, band.now, "plugin")
+    with pytest.raises(SidemanError, match="led by plugin"):
+        clocks.takes(TRANSPORT, band.now)
+
+
 def test_midi_clock_counts_for_nothing_where_osc_was_chosen(band: Band) -> None:
     clocks = Clocks("osc", band.conductor)
     clocks.midi(Course(band.now, 960.0, 2400.0, True), band.now, True)
