@@ -142,6 +142,8 @@ class Initiative:
             take = covering(active, bar)
             if take is None or take.verb not in FOLLOWING or self._is_kept(track, take):
                 continue
+            if not take.midi:
+                continue  # who asked for it by OSC has it, and would not hear of another one
             try:
                 commit = self._shelf.named(take.preset).midi.commit
                 speed, clock = self._requests.speed, self._clock

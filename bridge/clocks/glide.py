@@ -7,9 +7,12 @@ from engine.timing import Course
 
 NEAR = 0.5e-3
 """Seconds that a course may be off before it is changed."""
+SPAN = 0.25
+"""Beats over which a small error is made good. While a tempo rises, what is known of it lags; a
+longer span would let the position lag as well."""
 AHEAD = 4.0
 """Beats over which a tempo may not lead it further off than that."""
-STEEPEST = 0.5
+STEEPEST = 0.25
 """By which part of the tempo a course may go faster or slower to catch up."""
 
 
@@ -17,8 +20,8 @@ class Glide:
     """Follows a source, and tells of it in few and continuous courses.
 
     Nobody has to plan anew for a course that changes with every tick: it stays while it is within
-    half a millisecond of the source. Then it meets the source within a beat, never standing
-    still on the way, let alone going backwards.
+    half a millisecond of the source. Then it meets the source soon, never standing still on
+    the way, let alone going backwards.
     """
 
     def __init__(self) -> None:
@@ -57,7 +60,7 @@ class Glide:
         if abs(off) <= near / 2:
             self._set(now, here, ticks_per_second, True)
             return
-        span = max(beat, abs(off) / (STEEPEST * ticks_per_second))
+        span = max(SPAN * beat, abs(off) / (STEEPEST * ticks_per_second))
         self._set(now, here, ticks_per_second + off / span, True)
         self._meeting = now + span
 

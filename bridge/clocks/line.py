@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import inf, sqrt
 
-MEMORY = 192.0
-"""How many ticks count: two bars of 4/4. Older ones fade away."""
+MEMORY = 384.0
+"""How many ticks count: four bars of 4/4. Older ones fade away."""
 
 
 class Line:

@@ -42,10 +42,13 @@ LEAST_BEYOND = 3e-3
 
 SCALES = (6, 12, 24, 48)
 """Latest ticks that may lie to one side of the line together, ..."""
-SURE = 4.5
-"""... by how many standard deviations of their mean ..."""
+SURE, WARY = 4.5, 4.0
+"""... by how many standard deviations of their mean (the second where the line was bent in the
+last :data:`CALM` ticks, as it will be again if the tempo is on its way), ..."""
+CALM = 96
 LEAST_BEND = 0.5e-3
-"""... and at least by how many seconds, for the line to be bent."""
+"""... and by how many seconds at least, for the line to be bent: to go on through the later half of
+them."""
 
 YOUNG = 10
 """How many first ticks are counted anew with every one that comes."""
@@ -104,7 +107,7 @@ class Pulse:
         self._judged = 0
         self._lean = 0.0
         self._recent: deque[_Tick] = deque(maxlen=max(SCALES))
-        self._aside: deque[float] = deque(maxlen=max(SCALES))
+        self._aside: deque[float] = deque(maxlen=CALM)
 
     @property
     def known(self) -> bool:
@@ -198,7 +201,8 @@ class Pulse:
         if (bend or self._doubtful()) and self._hear_rival():
             return
         if bend:
-            self._refit([tick for tick in self._recent if tick.steps][-bend:])
+            late = max(SCALES[0], bend // 2)
+            self._refit([tick for tick in self._recent if tick.steps][-late:])
         if not FASTEST <= self.period <= SLOWEST:
             self._begin(now, self.index, min(SLOWEST, max(FASTEST, self.period)))
 
@@ -213,10 +217,11 @@ class Pulse:
 
     def _bend(self) -> int:
         """How many of the latest ticks lie to one side of the line, as they would by no chance."""
+        sure = SURE if len(self._aside) == CALM else WARY
         total = 0.0
-        for n, aside in enumerate(reversed(self._aside), 1):
+        for n, aside in zip(range(1, max(SCALES) + 1), reversed(self._aside), strict=False):
             total += aside
-            if n in SCALES and abs(total) > max(SURE * self.jitter * sqrt(n), LEAST_BEND * n):
+            if n in SCALES and abs(total) > max(sure * self.jitter * sqrt(n), LEAST_BEND * n):
                 return n
         return 0
 

@@ -128,7 +128,8 @@ class TestSecondThoughts:
     @pytest.fixture
     def playing(self, rolling: Band) -> Band:
         """A take of eight bars from bar 8 on, and the song in the middle of bar 8."""
-        rolling.ask(1, 2, preset="committed", bars=8, program=33)
+        rolling.requests.delivery.playing.connect(FakePlayer())
+        rolling.ask(1, 2, preset="committed", bars=8, program=33, deliver="midi")
         rolling.pump()
         rolling.wait(2.0, pump=True)
         assert rolling.session.active(rolling.session.track(2))
@@ -146,6 +147,14 @@ class TestSecondThoughts:
         track = playing.session.track(2)
         first, second = playing.session.active(track)
         assert (first.bar, second.bar, second.amends) == (8, 10, True)
+
+    def test_a_take_that_went_out_by_osc_alone_stays(self, rolling: Band) -> None:
+        rolling.ask(1, 2, preset="committed", bars=8, program=33)
+        rolling.pump()
+        rolling.wait(2.0, pump=True)
+        press(rolling, 1, 72, 0.2)
+        rolling.wait(4.0, pump=True)
+        assert len(asked(rolling)) == 1
 
     def test_it_is_undone_together_with_its_take(self, playing: Band) -> None:
         press(playing, 1, 72, 0.2)
