@@ -54,7 +54,7 @@ KEEP_EVERY = 1.0
 
 HORIZON_BARS = 8
 
-TOLD_BPM = 0.01
+TOLD_BPM = 0.1
 """A tempo that is measured is never twice the same; a change below this is not told."""
 
 
@@ -245,13 +245,16 @@ class Conductor:
         self.clock.follow(course)
         if moved:
             self.initiative.moved(before, self.clock.tick(when))
-        self._time_moved(when)
+        self._time_moved(when, TOLD_BPM)
 
-    def _time_moved(self, when: float) -> None:
-        """The song's course has changed: what hangs on it follows, who listens is told."""
+    def _time_moved(self, when: float, least: float = 0.0) -> None:
+        """The song's course has changed: what hangs on it follows, who listens is told.
+
+        A tempo is told where it changed by more than ``least`` quarter notes a minute.
+        """
         self.requests.transport_moved(when)
         bar, playing, bpm = self._here(when).bar, self.clock.playing, self.clock.bpm
-        if abs(bpm - self._told_bpm) >= TOLD_BPM:
+        if abs(bpm - self._told_bpm) > least:
             self._told_bpm = bpm
             self._outbox.changed("tempo", bpm)
         if (bar, playing) != (self._bar, self._told_playing):

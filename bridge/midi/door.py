@@ -150,8 +150,12 @@ class MidiDoor:
     def learn(self, text: str) -> None:
         """The next message that can be a trigger is bound to the action ``text``.
 
-        Raises ``bad-arguments``, or ``not-allowed`` where no port is open.
+        Raises ``bad-arguments``, or ``not-allowed`` where no input is open.
         """
+        if not any(self._ports[number].role in ("in", "control") for number in self._open):
+            raise SidemanError(
+                Code.NOT_ALLOWED, "no MIDI input is open, so there is nothing to learn from"
+            )
         try:
             self._mapping.learn(Action.parse(text))
             self._to_learn = text.strip()

@@ -7,6 +7,7 @@ import pytest
 from bridge.midi import wire
 from bridge.midi.door import MidiDoor
 from bridge.midi.link import Link
+from engine.errors import SidemanError
 from engine.messages.replies import Done, Fail, Reply
 from engine.music import DRUMS, Position
 from engine.requests import OURSELVES
@@ -73,6 +74,8 @@ class Stage:
                 self.door.replied(said)
 
         band.out.reply = reply  # type: ignore[method-assign]
+
+        self.door.receive(wire.PortState(0, "Sideman In"), 0.0)
 
     def hear(self, *data: int, port: int = 0) -> None:
         self.door.receive(wire.Heard([(port, self.band.now, bytes(data))]), self.band.now)
@@ -206,6 +209,12 @@ def test_learning_takes_the_next_message(stage: Stage) -> None:
     assert stage.sent(wire.Play)
 
 
+def test_nothing_is_learned_where_no_input_is_open(stage: Stage) -> None:
+    stage.door.receive(wire.PortState(0, "Sideman In", "it has vanished"), 0.0)
+    with pytest.raises(SidemanError, match="no MIDI input is open"):
+        stage.door.learn("continue")
+
+
 def test_what_cannot_be_learned_is_refused(stage: Stage) -> None:
     with pytest.raises(Exception, match="nearest is 'continue'"):
         stage.door.learn("contine")
@@ -266,7 +275,6 @@ def test_notes_that_are_held_end_with_their_port(stage: Stage) -> None:
 
 
 def test_ports_that_open_and_go_are_told(stage: Stage) -> None:
-    stage.door.receive(wire.PortState(0, "Sideman In"), 0.0)
     stage.door.receive(wire.PortState(4, "Sideman Out"), 0.0)
     assert stage.band.out.values[-1] == ("ports", "in: Sideman In; out: Sideman Out")
     stage.door.receive(wire.PortState(0, "Sideman In", "it has vanished"), 0.0)
