@@ -7,6 +7,7 @@ is measured inside. Deadlines are reckoned with what is stored until the engine 
 from __future__ import annotations
 
 import json as jsons
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -79,7 +80,7 @@ def run_bench(*, json: bool) -> int:
     from bridge.files.atomic import replacing
 
     model, speed, step = _decoding()
-    rows = [step, *_playing()]
+    rows = [step, *_playing(), *_midi()]
     facts = {
         "format": FORMAT,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -164,6 +165,18 @@ def _decoding() -> tuple[str, Stored, Row]:
     speed = Stored(step.p50, seconds / tokens, tokens / (bars * TAKES))
     name = f"{model.info.name}, {model.runtime} {model.precision}"
     return name, speed, Row("decoding step", "ms", Spread.of(steps, 1000))
+
+
+def _midi() -> Iterator[Row]:
+    """What a synthesiser would get, where there is a MIDI system to carry it."""
+    from bridge.measure import Spread
+    from bridge.midi.loopback import measure
+    from engine.errors import SidemanError
+
+    try:
+        yield Row("MIDI note after its moment", "ms", Spread.of(measure().late_ms))
+    except SidemanError as problem:
+        print(f"MIDI is not measured: {problem.text}", file=sys.stderr)
 
 
 def _playing() -> Iterator[Row]:

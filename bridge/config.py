@@ -57,6 +57,14 @@ class MidiPorts:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """Ableton Link, which talks to every machine on the network."""
+
+    enabled: bool = False
+    """Whether the clock ``auto`` listens to Link, and follows it where somebody else is there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """The web page beside the engine."""
 
@@ -91,6 +99,7 @@ class Config:
     log_level: LogLevel = "info"
     osc: Osc = Osc()
     midi: MidiPorts = MidiPorts()
+    link: Link = Link()
     panel: Panel = Panel()
     files: Files = Files()
     triggers: dict[str, str] = field(default_factory=dict)

@@ -122,7 +122,9 @@ class Engine:
         self._know_speed()
         if recalled:
             session_folder.recall(folder, self.conductor)
-        self._clocks = Clocks(options.clock, self.conductor)
+        self._clocks = Clocks(
+            options.clock, self.conductor, hears_link=options.config.link.enabled
+        )
         self._midi = self._open_midi(options)
         self._sweeper = garbage.Sweeper()
         self._capabilities = capability_parts(capabilities())

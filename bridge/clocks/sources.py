@@ -27,14 +27,18 @@ POLL_LINK = 0.02
 class Clocks:
     """Lets the source that leads drive the conductor's clock, and says when another one does."""
 
-    def __init__(self, choice: ClockSource, conductor: Conductor) -> None:
-        """Raises ``not-allowed`` where Link was chosen and is not installed."""
+    def __init__(
+        self, choice: ClockSource, conductor: Conductor, *, hears_link: bool = False
+    ) -> None:
+        """``hears_link`` lets ``auto`` follow Link too. Raises where Link is wanted and not
+        installed."""
         self._choice = choice
         self._conductor = conductor
         self._leader = Leader(choice, self._changed)
         self._midi: MidiClock | None = None
         # Others on the network hear of it: nobody joins them without having been asked to.
-        self._link = LinkClock(leading=True) if choice == "link" else None
+        wants_link = choice == "link" or (choice == "auto" and hears_link)
+        self._link = LinkClock(leading=choice == "link") if wants_link else None
         self._poll_at = 0.0
         self._meter = (0, COMMON_TIME)
         """The meter that Link was told, and the bar from which on."""
@@ -51,10 +55,10 @@ class Clocks:
         count while another source was chosen.
         """
         match command:
-            case Transport() if self._link is not None:
+            case Transport() if self._link is not None and self._leader.current == "link":
                 self._lead(self._link, command, now)
                 return True
-            case Set("tempo", bpm) if self._link is not None:
+            case Set("tempo", bpm) if self._link is not None and self._leader.current == "link":
                 self._link.set_tempo(bpm)
                 return False  # the conductor answers; Link then says the same
             case Transport() if self._choice not in ("auto", "internal", source):
@@ -103,7 +107,9 @@ class Clocks:
             link.set_meter(now, meters.start(bar), float(meter.beats))
         jumps = link.relocations
         course = link.poll(now)
-        if course is not None and self._leader.spoke("link", now):
+        if course is None:
+            self._leader.gone("link", now)
+        elif self._leader.spoke("link", now):
             self._conductor.follow(course, now, moved=link.relocations != jumps)
 
     def next_moment(self) -> float | None:

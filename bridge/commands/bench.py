@@ -10,7 +10,8 @@ from bridge.commands.output import Json
 def bench(as_json: Json = False) -> None:
     """Measure how fast this machine plays.
 
-    First note and notes per second at p50, p95 and p99; the engine's deadlines rest on them.
+    First note, notes per second and MIDI output at p50, p95 and p99; the engine's deadlines rest
+    on them.
     """
     from bridge.bench import run_bench
 

@@ -1,7 +1,7 @@
 """Plays notes through the MIDI system to ourselves and measures when they arrive.
 
-For ``sideman doctor``: the same process that plays in earnest sends them, so that what is measured
-is what a synthesiser would get.
+For ``sideman doctor`` and ``bench``: the same process that plays in earnest sends them, so that
+what is measured is what a synthesiser would get.
 """
 
 from __future__ import annotations
@@ -22,16 +22,20 @@ PATIENCE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Jitter:
-    """How notes arrived, in milliseconds after their moment; ``lost`` did not."""
+class Arrivals:
+    """How notes arrived by the MIDI system ``api``; ``lost`` did not."""
 
     api: str
-    p50_ms: float
-    p99_ms: float
+    late_ms: list[float]
+    """Milliseconds after their moment, in ascending order; never empty."""
     lost: int
 
+    def percentile(self, share: float) -> float:
+        """What so large a share of the notes, 0 to 1, did not exceed; milliseconds."""
+        return self.late_ms[int(share * (len(self.late_ms) - 1))]
 
-def measure(api: str = "auto", notes: int = 100, interval: float = 0.02) -> Jitter:
+
+def measure(api: str = "auto", notes: int = 100, interval: float = 0.02) -> Arrivals:
     """Send ``notes`` notes, ``interval`` seconds apart, and hear them.
 
     Raises ``not-allowed`` where no MIDI system answers, or it has no virtual ports.
@@ -80,6 +84,4 @@ def measure(api: str = "auto", notes: int = 100, interval: float = 0.02) -> Jitt
     late = sorted(1000.0 * (at - begin - n * interval) for n, at in arrived.items())
     if not late:
         raise SidemanError(Code.NOT_ALLOWED, f"{system.name} carries no notes")
-    return Jitter(
-        system.name, late[len(late) // 2], late[int(0.99 * (len(late) - 1))], notes - len(late)
-    )
+    return Arrivals(system.name, late, notes - len(late))

@@ -25,7 +25,7 @@ class FakeLink:
     def __init__(self, leading: bool = False) -> None:
         self.said: list[tuple[object, ...]] = []
         self.relocations = 0
-        self.course = Course(0.0, 0.0, 1920.0, False)
+        self.course: Course | None = Course(0.0, 0.0, 1920.0, False)
 
     def set_tempo(self, bpm: float) -> None:
         self.said.append(("tempo", bpm))
@@ -39,7 +39,7 @@ class FakeLink:
     def set_meter(self, now: float, bar_line: int, quantum: float) -> None:
         self.said.append(("meter", bar_line, quantum))
 
-    def poll(self, now: float) -> Course:
+    def poll(self, now: float) -> Course | None:
         return self.course
 
     def close(self) -> None:
@@ -143,6 +143,20 @@ def test_a_tempo_that_is_set_is_link_s_too(band: Band, link: FakeLink) -> None:
     clocks = Clocks("link", band.conductor)
     assert not clocks.takes(parse("/sideman/set", ("tempo", 90.0)), band.now)
     assert link.said == [("tempo", 90.0)]
+
+
+def test_auto_follows_link_where_it_may_and_somebody_is_there(band: Band, link: FakeLink) -> None:
+    clocks = Clocks("auto", band.conductor, hears_link=True)
+    link.course = None
+    clocks.tick(band.now)
+    assert leading(band) == "internal"
+    assert obeys(clocks, band)
+    link.course = Course(band.now, 0.0, 1920.0, True)
+    clocks.tick(band.now + 0.1)
+    assert leading(band) == "link"
+    link.course = None
+    clocks.tick(band.now + 0.2)
+    assert leading(band) == "osc"
 
 
 def test_link_is_joined_only_where_it_was_chosen(band: Band, link: FakeLink) -> None:
