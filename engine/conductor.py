@@ -429,7 +429,7 @@ class Conductor:
         return (number,)
 
     def _panic(self, when: float) -> None:
-        self.requests.delivery.playing.silence()
+        self.requests.silence()
         for track in self.session.tracks.values():
             for pitch in list(track.held):
                 self._release(track, pitch, when)

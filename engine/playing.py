@@ -79,7 +79,10 @@ class Playing:
             self._player.cut(track.number, self._clock.tick(now), None, sounding=True)
 
     def silence(self) -> None:
-        """Every note off, everywhere; nothing that was promised is played."""
+        """Every note off, everywhere; the takes that lie on the tracks are not played any more."""
+        for track in self._session.tracks.values():
+            for take in self._session.active(track):
+                take.midi = False
         if self._player is not None:
             self._player.silence()
 

@@ -414,6 +414,14 @@ class Requests:
                 if request.opened:
                     self.rearranged(self._session.track(request.brief.track), now)
 
+    def silence(self) -> None:
+        """Panic: nothing sounds, and nothing that is being made is going to."""
+        for request in list(self._live.values()):
+            if "midi" in request.brief.deliver:
+                self._maker.send(wire.Cancel(request.job))
+                self._fail(request, SidemanError(Code.CANCELLED, "panic ended it"))
+        self.delivery.playing.silence()
+
     def withdraw(self, track: Track, now: float) -> None:
         """End what the engine itself asked for on a track: the musician plays on."""
         for request in list(self._live.values()):

@@ -86,6 +86,18 @@ def test_quiet_takes_back_what_is_ahead_and_ends_what_sounds() -> None:
     assert stage.player.ended == [1]
 
 
+def test_what_was_silenced_stays_silent() -> None:
+    stage = Stage()
+    stage.place(take(1, 2, 4, 60))
+    stage.place(take(2, 2, 1, 64))
+    stage.playing.silence()
+    assert stage.session.undo(stage.track)
+    stage.playing.rearranged(stage.track, [], 0.0)
+    assert stage.player.pitches() == []
+    stage.place(take(3, 2, 1, 67))
+    assert stage.player.pitches() == [67]
+
+
 def test_without_a_player_nothing_happens() -> None:
     session, clock = Session(), SongClock()
     playing = Playing(session, clock)

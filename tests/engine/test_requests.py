@@ -915,6 +915,17 @@ class TestDelivery:
         assert len(rolling.store.takes) == 2
 
 
+def test_panic_ends_what_is_being_made_for_midi_and_nothing_else(rolling: Band) -> None:
+    rolling.requests.delivery.playing.connect(FakePlayer())
+    rolling.ask(1, deliver="midi")
+    rolling.ask(2, 2, program=33, deliver="osc")
+    rolling.send("/sideman/panic")
+    (fail,) = rolling.replies(Fail)
+    assert (fail.req, fail.code) == (1, "cancelled")
+    rolling.pump()
+    assert rolling.replies(Done)[-1].args() == (2,)
+
+
 def test_a_fail_of_the_worker_is_passed_on(rolling: Band) -> None:
     rolling.ask(1)
     job = wire.JobFailed(1, "out-of-memory", "not enough memory; ask for fewer variations")
