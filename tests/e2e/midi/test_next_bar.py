@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,8 +25,15 @@ from tests.e2e.midi.musician import Heard
 from tests.e2e.midi.stage import CHANNEL, CONTROL, PAD, Stage
 from tests.support.jack import Server
 
-METERS = (Meter(4, 4), Meter(3, 4), Meter(7, 8))
-TEMPOS = (60, 84, 108, 144, 200)
+TEMPOS = {
+    Meter(4, 4): (60, 120, 200),
+    Meter(3, 4): (72, 132, 184),
+    Meter(7, 8): (84, 108, 168),
+}
+"""Each meter has its own; where everything is tried, all meters have all of them."""
+
+METERS = tuple(TEMPOS)
+FASTEST = 200
 TRIES = 40
 FULL_TRIES = 500
 """Of all meters together."""
@@ -35,12 +43,15 @@ EARLY_SECONDS, LATE_SECONDS = 0.006, 0.012
 the loop that follows it, a period out again, and a busy machine's wake-ups.
 """
 
+LEAD_SECONDS = 1.0
+"""For the musician to read all of it."""
+
 FIRST_BAR = 4
 PHRASE_BARS = 2
 EVERY = 2
 """Bars from one try's bar line to the next one's."""
 
-HEARD_BEATS = 0.75
+HEARD_BEATS = 0.6
 """How much of each take is heard before the song stops."""
 
 PITCHES = (60, 62, 64, 67, 69, 67, 64, 62)
@@ -69,7 +80,6 @@ class Outcome:
     """How many bar lines it says to have missed."""
     clock_late: float
     """Seconds that the musician's own messages were late at most."""
-    hanging: list[tuple[int, int]] = field(default_factory=list)
 
     def takes(self) -> dict[int, list[float]]:
         """Onsets in quarters from the bar line, of the take that begins in each bar."""
@@ -83,11 +93,11 @@ class Outcome:
         return beats
 
 
-def lay_out(begin: float, meter: Meter, count: int, seed: int) -> tuple[Daw, list[Try]]:
+def lay_out(begin: float, meter: Meter, tempos: Sequence[int], count: int) -> tuple[Daw, list[Try]]:
     """A phrase, and then bar line after bar line, some at each tempo."""
-    chance = random.Random(seed)
+    chance = random.Random(count)
     beats = meter.ticks / TICKS_PER_BEAT
-    daw = Daw(begin, TEMPOS[-1])
+    daw = Daw(begin, FASTEST)
     daw.wait(beats)
     run = daw.start()
     eighths = int(PHRASE_BARS * beats * 2)
@@ -97,7 +107,7 @@ def lay_out(begin: float, meter: Meter, count: int, seed: int) -> tuple[Daw, lis
     daw.stop()
     tries = []
     for number in range(count):
-        bpm = TEMPOS[number * len(TEMPOS) // count]
+        bpm = tempos[number * len(tempos) // count]
         # A DAW's clock goes on while it stands still: a bar to learn the tempo, once for each.
         daw.wait(0.25 if bpm == daw.bpm else _retune(daw, bpm))
         bar = FIRST_BAR + EVERY * number
@@ -119,43 +129,42 @@ def _retune(daw: Daw, bpm: float) -> float:
     return 4.0
 
 
-def perform(home: Path, jack: Server, meter: Meter, count: int) -> Outcome:
+def perform(stage: Stage, meter: Meter, tempos: Sequence[int], count: int) -> Outcome:
     """One engine's performance from begin to end."""
-    name = f"{meter.num}-{meter.den}"
-    stage = Stage(home, jack, name=name, config="[parameters]\nbars = 1\n")
-    try:
-        # MIDI's clock says nothing of meters. OSC does, while it leads.
-        stage.client.send("/sideman/transport", 0, 120.0, 0, 0.0, meter.num, meter.den)
-        stage.client.sync()
-        daw, tries = lay_out(time.monotonic() + 0.3, meter, count, seed=meter.num)
-        stage.musician.play(stage.keys, daw.events)
-        clock_late = stage.musician.sent(patience=daw.now - time.monotonic() + 10.0)
-        stage.musician.until_silent(patience=2.0)
-        late = int(stage.client.status()["late"])
-        stage.client.rest()
-    finally:
-        stage.close()
-    heard = list(stage.musician.heard)
-    outcome = Outcome(meter, tries, heard, stage.engine.sessions, late, clock_late)
-    outcome.hanging = sorted(stage.musician.sounding())
+    # MIDI's clock says nothing of meters. OSC does, while it leads.
+    stage.client.send("/sideman/transport", 0, 120.0, 0, 0.0, meter.num, meter.den)
+    stage.client.sync()
+    daw, tries = lay_out(time.monotonic() + LEAD_SECONDS, meter, tempos, count)
+    stage.musician.play(stage.keys, daw.events)
+    clock_late = stage.musician.sent(patience=daw.now - time.monotonic() + 10.0)
+    stage.musician.until_silent(patience=2.0)
     stage.musician.check_pairs()
-    return outcome
+    late = int(stage.client.status()["late"])
+    stage.client.rest()
+    return Outcome(
+        meter, tries, list(stage.musician.heard), stage.engine.sessions, late, clock_late
+    )
 
 
 @pytest.fixture(scope="module")
 def outcomes(
     tmp_path_factory: pytest.TempPathFactory, jack: Server, full: bool
-) -> Iterator[dict[Meter, Outcome]]:
-    """All meters at the same time."""
+) -> dict[Meter, Outcome]:
+    """All meters at the same time. Nobody leaves before the end: JACK stumbles over who does."""
     counts = [len(range(i, FULL_TRIES if full else TRIES, len(METERS))) for i in range(len(METERS))]
-    with ThreadPoolExecutor(len(METERS)) as pool:
-        futures = {
-            meter: pool.submit(
-                perform, tmp_path_factory.mktemp(f"next-bar-{meter.num}"), jack, meter, count
-            )
-            for meter, count in zip(METERS, counts, strict=True)
-        }
-        yield {meter: future.result() for meter, future in futures.items()}
+    every = sorted(bpm for of_meter in TEMPOS.values() for bpm in of_meter)
+    tempos = [every if full else TEMPOS[meter] for meter in METERS]
+    homes = [tmp_path_factory.mktemp(f"{meter.num}-{meter.den}") for meter in METERS]
+    with ExitStack() as stages, ThreadPoolExecutor(len(METERS)) as pool:
+
+        def get_ready(home: Path) -> Stage:
+            stage = Stage(home, jack, name=home.name, config="[parameters]\nbars = 1\n")
+            stages.callback(stage.close)
+            return stage
+
+        ready = list(pool.map(get_ready, homes))
+        done = pool.map(perform, ready, METERS, tempos, counts)
+        return dict(zip(METERS, done, strict=True))
 
 
 @pytest.fixture(params=METERS, ids=str)
@@ -185,14 +194,13 @@ def errors(outcome: Outcome) -> list[float]:
 def test_every_pad_is_answered_at_the_next_bar_line(outcome: Outcome) -> None:
     found = errors(outcome)
     assert len(found) >= 0.8 * len(outcome.tries), "too few takes begin at once to be heard"
-    missed = [e for e in found if not -EARLY_SECONDS <= e <= LATE_SECONDS + outcome.clock_late]
+    missed = [error for error in found if not -EARLY_SECONDS <= error <= LATE_SECONDS]
     assert not missed, (missed, outcome.clock_late)
     assert outcome.late == 0
 
 
 @pytest.mark.slow
 def test_what_was_heard_stops_with_the_song(outcome: Outcome) -> None:
-    assert outcome.hanging == []
     for one, after in zip(outcome.tries, outcome.tries[1:], strict=False):
         begun_standing = [
             h for h in outcome.heard if h.on and one.end + 0.02 < h.at < after.run.begun
