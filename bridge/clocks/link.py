@@ -24,37 +24,77 @@ GRAIN = 16
 """Parts of a quarter note; bars of every meter are whole numbers of them."""
 
 
+# The names are Link's own.
+# ruff: noqa: N802, N815
+
+
 class SessionState(Protocol):
-    """What peers agree on: ``link.SessionState``. Times are Link's own microseconds."""
+    """What peers agree on: ``link.SessionState``. ``at`` is in microseconds of Link's own clock."""
 
-    def tempo(self) -> float: ...
-    def setTempo(self, bpm: float, at: int) -> None: ...  # noqa: N802
-    def beatAtTime(self, at: int, quantum: float) -> float: ...  # noqa: N802
-    def phaseAtTime(self, at: int, quantum: float) -> float: ...  # noqa: N802
-    def isPlaying(self) -> bool: ...  # noqa: N802
-    def setIsPlaying(self, playing: bool, at: int) -> None: ...  # noqa: N802
-    def timeForIsPlaying(self) -> int: ...  # noqa: N802
-    def setIsPlayingAndRequestBeatAtTime(  # noqa: N802
+    def tempo(self) -> float:
+        """Quarter notes per minute."""
+        ...
+
+    def setTempo(self, bpm: float, at: int) -> None:
+        """Change the tempo."""
+        ...
+
+    def beatAtTime(self, at: int, quantum: float) -> float:
+        """Beats since some bar line of ours."""
+        ...
+
+    def phaseAtTime(self, at: int, quantum: float) -> float:
+        """Beats since the last bar line of all."""
+        ...
+
+    def isPlaying(self) -> bool:
+        """Whether peers play."""
+        ...
+
+    def setIsPlaying(self, playing: bool, at: int) -> None:
+        """Have them play or stop."""
+        ...
+
+    def timeForIsPlaying(self) -> int:
+        """Since when that is so."""
+        ...
+
+    def setIsPlayingAndRequestBeatAtTime(
         self, playing: bool, at: int, beat: float, quantum: float
-    ) -> None: ...
+    ) -> None:
+        """The same; alone, with that beat at that time."""
+        ...
 
 
-class LinkClockTime(Protocol):
+class Micros(Protocol):
     """Link's own clock."""
 
-    def micros(self) -> int: ...
+    def micros(self) -> int:
+        """Microseconds."""
+        ...
 
 
 class Session(Protocol):
     """``link.Link``."""
 
     enabled: bool
-    startStopSyncEnabled: bool  # noqa: N815
+    startStopSyncEnabled: bool
 
-    def numPeers(self) -> int: ...  # noqa: N802
-    def clock(self) -> LinkClockTime: ...
-    def captureSessionState(self) -> SessionState: ...  # noqa: N802
-    def commitSessionState(self, state: SessionState) -> None: ...  # noqa: N802
+    def numPeers(self) -> int:
+        """How many others there are."""
+        ...
+
+    def clock(self) -> Micros:
+        """The clock that all times here are told in."""
+        ...
+
+    def captureSessionState(self) -> SessionState:
+        """What peers agree on now."""
+        ...
+
+    def commitSessionState(self, state: SessionState) -> None:
+        """Tell peers."""
+        ...
 
 
 def join(bpm: float) -> Session:

@@ -54,7 +54,7 @@ class MidiClock:
 
     @property
     def bpm(self) -> float:
-        """Quarter notes per minute, as far as known. The course's may differ while it catches up."""
+        """Quarter notes per minute. The course's may differ while it catches up."""
         return 60.0 / (PPQ * self._pulse.period)
 
     @property

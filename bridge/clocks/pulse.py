@@ -32,7 +32,7 @@ LEAST_JITTER = 0.2e-3
 FIRST_JITTER = 2e-3
 JITTER_MEMORY = 96
 """Ticks over which the jitter is averaged."""
-LEAN_MEMORY = 8
+LEAN_MEMORY = 24
 """Ticks over which a line's lean to one side is averaged, which is no jitter."""
 
 BEYOND = 3.0

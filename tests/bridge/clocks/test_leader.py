@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import get_args
 
 import pytest
@@ -87,4 +88,4 @@ def test_changes_add_up_to_who_leads(told: list[tuple[Source, bool, float]]) -> 
             leader.gone(source, now)
             assert leader.current != source or source == "internal"
         assert said[-1] == leader.current
-    assert all(a != b for a, b in zip(said, said[1:], strict=False))
+    assert all(a != b for a, b in pairwise(said))

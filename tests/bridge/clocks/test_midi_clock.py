@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bridge.clock import SongClock
 from bridge.clocks.midi_clock import CLOCK, SIXTEENTH, MidiClock
 from engine.music import TICKS_PER_BEAT
+from engine.timing import Course
 
 BEAT = TICKS_PER_BEAT
 
@@ -392,12 +393,8 @@ def test_it_jumps_only_where_the_source_does(
             assert abs(song.tick(now) - course.tick_at(now)) <= 1.0
 
 
-@given(
-    st.floats(0, 1e5), st.floats(0, 1e6), st.floats(10, 600), st.integers(0, 10**7)
-)
+@given(st.floats(0, 1e5), st.floats(0, 1e6), st.floats(10, 600), st.integers(0, 10**7))
 def test_beats_to_seconds_and_back(seconds: float, tick: float, bpm: float, place: int) -> None:
-    from engine.timing import Course
-
     course = Course(seconds, tick, bpm * 16, True)
     when = course.seconds_at(place)
     assert when is not None

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.clocks.midi_clock import CLOCK, SIXTEENTH, MidiClock
-from bridge.clocks.midi_clock_out import ClockOut, song_position
+from bridge.clocks.midi_clock_out import LATE, ClockOut, song_position
 from engine.music import TICKS_PER_BEAT
 from engine.timing import Course
 
@@ -190,10 +190,9 @@ def test_what_we_send_we_understand(told: list[tuple[str, float, int, float]]) -
         if course.playing:
             assert abs(off) / course.ticks_per_second < 1e-3
         else:
-            # A place that is no sixteenth is told as the next one.
-            assert -1.0 <= off <= SIXTEENTH
+            # A place that is no sixteenth is told as the next one, and a tiny step not at all.
+            assert -LATE <= off <= SIXTEENTH
         assert follower.bpm == pytest.approx(course.bpm, abs=0.05)
-    assert follower.lost == follower.doubled == 0
 
 
 def test_clocks_stay_in_place_through_a_night() -> None:
