@@ -117,10 +117,12 @@ class MidiClock:
     def stop(self, now: float) -> None:
         """Stop (FC) came: the song stands where it is."""
         if self._origin is not None:
-            if not self._waiting:
+            if self._waiting:  # It has been sent elsewhere, and would be there with the next clock.
+                self._glide.stand(now, self._place)
+            else:
                 self._place = self._next_place(now)
+                self._glide.stand(now)
             self._origin = None
-            self._glide.stand(now)
         self._waiting = False
 
     def song_position(self, sixteenths: int, now: float) -> None:
@@ -171,7 +173,7 @@ class MidiClock:
         origin = pulse.index - self._place // CLOCK
         here = max(float(self._place), self._song(now, origin))
         if self._origin is None:
-            here = max(here, self.course.tick)
+            here = min(max(here, self.course.tick), self.course.tick + CLOCK)
         self._origin = origin
         self._glide.jump(now, here, self._rate)
 

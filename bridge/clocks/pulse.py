@@ -50,6 +50,8 @@ LEAST_BEND = 0.5e-3
 """... and by how many seconds at least, for the line to be bent: to go on through the later half of
 them."""
 
+FEWEST = 4
+"""Ticks that a line is drawn through."""
 YOUNG = 10
 """How many first ticks are counted anew with every one that comes."""
 RIVAL = range(6, 17)
@@ -235,11 +237,12 @@ class Pulse:
         ticks = list(self._recent)
         n = len(ticks)
         self._young = n < YOUNG
-        if n < 4:
+        if n < FEWEST:
             return False
         times = [tick.seconds for tick in ticks]
         costs = {
-            gap: _fit(times, gap)[0] / self.jitter**2 + LOSS * (gap < n) for gap in range(1, n + 1)
+            gap: _fit(_counted(n, gap), times)[0] / self.jitter**2 + LOSS * (gap < n)
+            for gap in range(1, n + 1)
         }
         self._recount(ticks, min(costs, key=costs.__getitem__), ticks[0].index - 1)
         return True
@@ -260,7 +263,7 @@ class Pulse:
             for gap in (n, *range(n - 1)):
                 if 0 < gap < 3 and n - gap < RIVAL.start:
                     continue  # It could be the step itself, of a tempo that doubled.
-                misfit, period = _fit(times, gap)
+                misfit, period = _fit(_counted(n, gap), times)
                 if not FASTEST <= period <= SLOWEST:
                     continue
                 doubt = SURE * self.jitter * sqrt(12.0 / n**3)
@@ -293,11 +296,23 @@ class Pulse:
         self._refit(ticks)
 
     def _refit(self, ticks: list[_Tick]) -> None:
-        """Draw the line through these ticks only, which are the latest."""
-        if len(ticks) < 4:
+        """Draw the line through these ticks only, which are the latest.
+
+        The first of them may be from before whatever happened; then it is left out.
+        """
+        if len(ticks) < FEWEST:
             return
-        line = Line(ticks[0].seconds, self.period)
-        for tick in ticks[1:]:
+        indices, times = [tick.index for tick in ticks], [tick.seconds for tick in ticks]
+        most = STRAY * self.jitter**2
+        first = 0
+        misfit = _fit(indices, times)[0]
+        while len(ticks) - first > FEWEST:
+            without = _fit(indices[first + 1 :], times[first + 1 :])[0]
+            if misfit - without <= most:
+                break
+            misfit, first = without, first + 1
+        line = Line(times[first], self.period)
+        for tick in ticks[first + 1 :]:
             tick.cost = self._cost(line.add(tick.steps, tick.seconds, self._limit), tick.steps)
         self._line = line
         self._aside.clear()
@@ -313,16 +328,18 @@ def _steps(phase: float) -> int:
     return max(0, round(phase))
 
 
-def _fit(times: list[float], gap: int) -> tuple[float, float]:
-    """The squared misfit of a line where each counts one, but two the one at ``gap``; its slope."""
+def _counted(n: int, gap: int) -> list[int]:
+    """Indices of ``n`` ticks that count one each, but two the one at ``gap``."""
+    return [i + (i >= gap) for i in range(n)]
+
+
+def _fit(indices: list[int], times: list[float]) -> tuple[float, float]:
+    """The squared misfit of the straight line through ticks, and its slope."""
     n = len(times)
-    late = n - gap
-    mean_x = (n * (n - 1) / 2 + late) / n
-    mean_t = sum(times) / n
+    mean_x, mean_t = sum(indices) / n, sum(times) / n
     xx = xt = tt = 0.0
-    for i, seconds in enumerate(times):
-        x = i + (i >= gap) - mean_x
-        t = seconds - mean_t
+    for index, seconds in zip(indices, times, strict=True):
+        x, t = index - mean_x, seconds - mean_t
         xx += x * x
         xt += x * t
         tt += t * t

@@ -155,7 +155,7 @@ def test_beyond_the_last_song_position_the_last_is_told() -> None:
 changes = st.lists(
     st.tuples(
         st.sampled_from(["play", "stop", "jump", "tempo"]),
-        st.floats(2.0, 6.0),
+        st.floats(4.5, 8.0),
         st.integers(0, 100_000),
         st.floats(60, 200),
     ),
