@@ -143,7 +143,7 @@ class Pulse:
         if line is None or (not self._known and gap > SLOWEST):
             self._begin(now, self.index + 1, self.period)
             return
-        if not self._known and gap < FASTEST:
+        if self._young and gap < FASTEST / 2:
             self.doubled += 1
             return
         if not self._known:
@@ -197,14 +197,12 @@ class Pulse:
             self._recent.append(_Tick(now, self.index, cost, steps, line.period))
             self._aside.append(max(-self._limit, min(self._limit, aside)))
             self._learn_jitter(aside)
-        if self._young and self._settle():
-            return
-        bend = self._bend()
-        if (bend or self._doubtful()) and self._hear_rival():
-            return
-        if bend:
-            late = max(SCALES[0], bend // 2)
-            self._refit([tick for tick in self._recent if tick.steps][-late:])
+        if not (self._young and self._settle()):
+            bend = self._bend()
+            heard = (bend or self._doubtful()) and self._hear_rival()
+            if bend and not heard:
+                late = max(SCALES[0], bend // 2)
+                self._refit([tick for tick in self._recent if tick.steps][-late:])
         if not FASTEST <= self.period <= SLOWEST:
             self._begin(now, self.index, min(SLOWEST, max(FASTEST, self.period)))
 

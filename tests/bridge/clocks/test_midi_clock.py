@@ -247,6 +247,17 @@ def test_a_doubled_tick_counts_once() -> None:
     assert source.clock.bpm == pytest.approx(120.0, abs=0.01)
 
 
+def test_first_ticks_that_come_twice_are_no_tempo() -> None:
+    source = Sequencer(idle_beats=0)
+    source.clock.start(source.now - 0.001)
+    for _ in range(12):
+        source.clock.tick(source.now)
+        source.run(1)
+    assert source.clock.doubled == 12
+    assert source.place == pytest.approx(11.0, abs=1e-3)
+    assert source.clock.bpm == pytest.approx(120.0, abs=1e-3)
+
+
 def test_a_first_tick_that_is_late_is_made_good_within_two_beats() -> None:
     source = Sequencer()
     source.clock.start(source.between)
