@@ -20,10 +20,10 @@ CHANNEL = 1
 """What the musician plays on, and the track."""
 
 CONTROL = 16
-BPM = 180.0
+BPM = 240.0
 BEATS = 4.0
-PHRASE = [(i / 2, 0.5, pitch) for i, pitch in enumerate((60, 62, 64, 67, 69, 67, 64, 62) * 2)]
-"""Two bars of eighths: beat, duration, pitch."""
+PHRASE = [(i / 2, 0.5, pitch) for i, pitch in enumerate((60, 62, 64, 67, 69, 67, 64, 62))]
+"""A bar of eighths: beat, duration, pitch."""
 
 TRIGGERS = {
     36: "continue", 37: "variation", 38: "undo", 39: "redo", 40: "keep", 41: "panic", 42: "discard",
@@ -99,9 +99,9 @@ class Stage:
         self.musician.__exit__()
 
     def roll(self, beats: float, bpm: float = BPM) -> Run:
-        """The DAW starts at the song's begin, and the musician plays a phrase of two bars."""
+        """The DAW starts at the song's begin, and the musician plays a phrase of one bar."""
         daw = Daw(time.monotonic() + 0.1, bpm)
-        daw.wait(BEATS)
+        daw.wait(1.0)
         run = daw.start()
         daw.add_notes(run, CHANNEL, PHRASE)
         daw.play(beats)
@@ -113,8 +113,8 @@ class Stage:
         for name, value in ({"bars": 8} | keys).items():
             self.client.ask("/sideman/set", name, value)
         run = self.roll(beats)
-        self.pad("continue", run.seconds(2 * BEATS - 0.7))
-        self.musician.next_on(run.seconds(2 * BEATS - 0.5))
+        self.pad("continue", run.seconds(BEATS - 0.7))
+        self.musician.next_on(run.seconds(BEATS - 0.5))
         return run
 
     def rest(self) -> None:

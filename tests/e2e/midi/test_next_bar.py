@@ -108,7 +108,7 @@ def lay_out(begin: float, meter: Meter, tempos: Sequence[int], count: int) -> tu
     tries = []
     for number in range(count):
         bpm = tempos[number * len(tempos) // count]
-        # A DAW's clock goes on while it stands still: a bar to learn the tempo, once for each.
+        # A DAW's clock goes on while it stands still: two beats to learn the tempo.
         daw.wait(0.25 if bpm == daw.bpm else _retune(daw, bpm))
         bar = FIRST_BAR + EVERY * number
         daw.locate(bar * beats - 1.0)
@@ -126,7 +126,7 @@ def lay_out(begin: float, meter: Meter, tempos: Sequence[int], count: int) -> tu
 
 def _retune(daw: Daw, bpm: float) -> float:
     daw.bpm = bpm
-    return 4.0
+    return 2.0
 
 
 def perform(stage: Stage, meter: Meter, tempos: Sequence[int], count: int) -> Outcome:

@@ -65,8 +65,8 @@ def test_ports_of_our_own(home: Path, jack: Server) -> None:
 
 
 def test_a_pad_on_the_control_port(stage: Stage) -> None:
-    run = stage.roll(24.0)
-    press = run.seconds(2 * BEATS - 0.7)
+    run = stage.roll(16.0)
+    press = run.seconds(BEATS - 0.7)
     stage.musician.play("Pads", [(press, note_on(CONTROL, PAD["continue"]))])
     stage.musician.next_on(press)
 
@@ -90,7 +90,7 @@ def test_an_input_that_is_pulled_and_put_back(stage: Stage) -> None:
     since = stage.engine.until_logged("vanished", since)
     stage.musician.open(stage.keys, "out")
     stage.engine.until_logged("is open", since)
-    stage.play_on(24.0)
+    stage.play_on(16.0)
 
 
 def test_a_key_that_was_down_when_its_port_was_pulled_is_no_endless_note(stage: Stage) -> None:
@@ -102,14 +102,14 @@ def test_a_key_that_was_down_when_its_port_was_pulled_is_no_endless_note(stage: 
     since = stage.engine.until_logged("vanished", since)
     stage.musician.open(stage.keys, "out")
     stage.engine.until_logged("is open", since)
-    stage.play_on(24.0)
+    stage.play_on(16.0)
 
 
 def test_what_we_hear_of_ourselves_is_not_the_musician(home: Path, jack: Server) -> None:
     stage = Stage(home, jack, name="loop")
     try:
         stage.musician.loop(stage.synth, to=stage.keys)
-        run = stage.play_on(6 * BEATS, bars=2)
+        run = stage.play_on(4 * BEATS, bars=2)
         stage.musician.sent()
         assert len(stage.musician.ons(run.begun)) > 1
         stage.musician.send(stage.keys, b"\xfc")

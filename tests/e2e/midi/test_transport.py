@@ -24,7 +24,7 @@ NEAR_SECONDS = 0.02
 def running(tmp_path_factory: pytest.TempPathFactory, jack: Server) -> Iterator[Stage]:
     config = "[parameters]\nbars = 1\n"
     stage = Stage(tmp_path_factory.mktemp("transport"), jack, name="transport", config=config)
-    stage.roll(2 * BEATS)
+    stage.roll(BEATS)
     stage.musician.sent()
     stage.musician.send(stage.keys, b"\xfc")
     yield stage
@@ -46,7 +46,7 @@ def bar_of_answer(stage: Stage, lay_out: Callable[[Daw], float]) -> int:
     the moment of a bar line; the answer must come then."""
     takes = set(stage.engine.sessions.glob("*/take-*.json"))
     daw = Daw(time.monotonic() + 0.1, BPM)
-    daw.wait(BEATS)
+    daw.wait(1.0)
     line = lay_out(daw)
     daw.add(line - 0.7 * 60.0 / BPM, note_on(CONTROL, PAD["continue"]))
     stage.musician.play(stage.keys, daw.events)
@@ -110,9 +110,7 @@ def test_the_last_song_position_is_the_one(stage: Stage) -> None:
 
 
 def test_stop_ends_what_sounds(stage: Stage) -> None:
-    run = stage.roll(64.0)
-    stage.pad("continue", run.seconds(2 * BEATS - 0.7))
-    stage.musician.next_on(run.seconds(2 * BEATS - 0.5))
+    stage.play_on(bars=1)
     stage.musician.forget()
     at = stage.musician.send(stage.keys, b"\xfc")
     assert stage.musician.end_of_what_sounded(at) - at < 0.05
@@ -122,8 +120,6 @@ def test_stop_ends_what_sounds(stage: Stage) -> None:
 
 def test_a_song_that_goes_elsewhere_while_it_plays_leaves_no_note_behind(stage: Stage) -> None:
     # Live sends Song Position and Continue without a Stop when one clicks into the arrangement.
-    run = stage.roll(2 * BEATS + 2.0)
-    stage.pad("continue", run.seconds(2 * BEATS - 0.7))
-    stage.musician.next_on(run.seconds(2 * BEATS - 0.5))
+    stage.play_on(BEATS + 2.0, bars=1)
     at = stage.musician.send(stage.keys, b"\xf2\x00\x04", b"\xfb")
     assert stage.musician.end_of_what_sounded(at) - at < 0.05

@@ -56,24 +56,35 @@ def test_panic_by_a_pad_silences_at_once(stage: Stage) -> None:
     assert not stage.musician.ons(at + SILENT_SECONDS)
 
 
-def test_undo_ends_what_sounds_and_redo_goes_on(stage: Stage) -> None:
-    stage.play_on()
+def undo(stage: Stage) -> None:
+    """What sounds ends, and nothing more comes of it."""
     until_sounding(stage)
     at = time.monotonic()
     stage.pad("undo")
     stage.musician.end_of_what_sounded(at)
     stage.musician.listen(0.5)
     assert not stage.musician.ons(at + SILENT_SECONDS)
+
+
+def test_undo_ends_what_sounds_and_redo_goes_on(stage: Stage) -> None:
+    stage.play_on()
+    stage.client.rest()
+    undo(stage)
     at = time.monotonic()
     stage.pad("redo")
     stage.musician.next_on(at)
 
 
+def test_undo_ends_a_take_that_is_still_being_made(stage: Stage) -> None:
+    stage.play_on(bars=32)
+    undo(stage)
+
+
 def test_variation_plays_the_last_bars_otherwise(stage: Stage) -> None:
     run = stage.roll(32.0)
-    stage.pad("variation", run.seconds(7.3))
-    first = stage.musician.next_on(run.seconds(7.4))
-    assert first.at >= run.seconds(8.0) - 0.02
+    stage.pad("variation", run.seconds(3.3))
+    first = stage.musician.next_on(run.seconds(3.4))
+    assert first.at >= run.seconds(4.0) - 0.02
 
 
 def test_a_message_is_taught_an_action(stage: Stage) -> None:
@@ -82,8 +93,8 @@ def test_a_message_is_taught_an_action(stage: Stage) -> None:
     stage.musician.send(stage.keys, note_on(3, 99), note_off(3, 99))
     stage.client.sync()
     run = stage.roll(24.0)
-    stage.musician.play(stage.keys, [(run.seconds(7.3), note_on(3, 99))])
-    first = stage.musician.next_on(run.seconds(7.4))
+    stage.musician.play(stage.keys, [(run.seconds(3.3), note_on(3, 99))])
+    first = stage.musician.next_on(run.seconds(3.4))
     assert first.note[0] == CHANNEL  # the pad is no music: it is channel 1 that goes on
 
 
