@@ -138,7 +138,8 @@ def main() -> None:
         play_in_turns({ours: a.notes} | dict.fromkeys(others, a.peer_notes), a.bars)
         busy = psutil.cpu_percent()
         made = band.notes / (time.monotonic() - band.begun)
-        errors = {sender: sender.errors() for sender in (floor, ours, *others[1:])}
+        in_order: list[Sender] = [floor, ours, *others[1:]]
+        errors = {sender: sender.errors() for sender in in_order}
     found = {sender: Spread.of(values, 1000.0) for sender, values in errors.items()}
     ratios = {sender: found[sender].p99 / found[ours].p99 for sender in found}
     lost = ours.notes - len(errors[ours])
