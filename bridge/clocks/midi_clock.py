@@ -83,11 +83,6 @@ class MidiClock:
         return self._pulse.lost
 
     @property
-    def doubled(self) -> int:
-        """Clocks that came twice, it seems."""
-        return self._pulse.doubled
-
-    @property
     def outliers(self) -> int:
         """Clocks too early or too late to be believed at their word."""
         return self._pulse.outliers

@@ -1,21 +1,25 @@
 """Which clock tick is the how many-th, and when it really was: the loop behind MIDI clock.
 
 A tick that comes says two things badly: its time, which jitters, and its count, since ticks get
-lost and doubled. The loop keeps a line through the ticks (``line``) and goes by three rules.
+lost. The loop keeps a line through the ticks (``line``) and goes by these rules.
 
-* A tick is the one that the line expects nearest to it; so a gap is counted right, and a doubled
-  tick not at all. A tick far off the line moves it only as far as jitter would explain.
+* Every tick counts. A host that sends once an audio block sends two at a time where its block is as
+  long as a tick, and who took one of them for an echo would fall behind.
+* A tick that is late by a tick's length shows that one was lost. If the next is early by as much,
+  none was.
+* A tick far off the line moves it only as far as jitter would explain.
 * Where the ticks of late lie to one side of the line, it is bent: it goes on through these alone.
   That is how it follows ramps and small steps of the tempo.
-* Where ticks seem to be lost or doubled one after the other, a rival is heard: that the tempo was
-  stepped up or down, and every tick counts. The likelier story is believed, and ticks since the
-  step are counted anew by it.
+* Where ticks seem to be lost, or to be early, one after the other, a rival is heard: that the
+  tempo was stepped up or down, and every tick counts. The likelier story is believed, and ticks
+  since the step are counted anew by it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 from math import sqrt
 
 from bridge.clocks.line import Line
@@ -35,6 +39,12 @@ JITTER_MEMORY = 96
 LEAN_MEMORY = 24
 """Ticks over which a line's lean to one side is averaged, which is no jitter."""
 
+TOGETHER = 0.15
+"""Of the period; ticks that are closer came at once."""
+HOLES = 7
+"""Of the latest ticks; in a hundred that lose one, not one song in thousands loses as many."""
+BUNCHED = 8 * PPQ
+"""Ticks for which a source that sent two at once is taken to send in blocks."""
 BEYOND = 3.0
 """Times the jitter; a tick further off is not believed at its word."""
 LEAST_BEYOND = 3e-3
@@ -57,7 +67,7 @@ YOUNG = 10
 RIVAL = range(6, 17)
 """How many ticks a new tempo may have had when it is found out."""
 LOSS = 9.0
-"""What a lost or doubled tick costs a story: twice the log-likelihood of one in a hundred."""
+"""What a lost tick costs a story: twice the log-likelihood of one in a hundred."""
 STRAY = 14.0
 """What a tick costs it at most that is where it should not be."""
 STEP = 32.0
@@ -82,7 +92,8 @@ class _Tick:
     cost: float
     """How unlikely it is by the present line; a square in standard deviations."""
     steps: int
-    """Ticks since the one before, as far as known: 0 if doubled, more than 1 if some were lost."""
+    """Ticks since the one before, as far as known: more than 1 if some were lost, 0 for one that
+    was taken for lost already."""
     period: float
     """The line's period when it came."""
 
@@ -95,7 +106,6 @@ class Pulse:
         """The newest tick, counted from 0 when the first came; lost ones are counted too."""
         self.lost = 0
         """Ticks missing in gaps up to :data:`GAP`; a longer one is a pause."""
-        self.doubled = 0
         self.outliers = 0
         """Ticks too far off to be believed at their word."""
         self.steps = 0
@@ -107,6 +117,8 @@ class Pulse:
         self._line: Line | None = None
         self._known = self._young = False
         self._judged = 0
+        self._bunched = 0
+        self._together: deque[int] = deque(maxlen=2)
         self._lean = 0.0
         self._recent: deque[_Tick] = deque(maxlen=max(SCALES))
         self._aside: deque[float] = deque(maxlen=CALM)
@@ -143,9 +155,6 @@ class Pulse:
         if line is None or (not self._known and gap > SLOWEST):
             self._begin(now, self.index + 1, self.period)
             return
-        if self._young and gap < FASTEST / 2:
-            self.doubled += 1
-            return
         if not self._known:
             self._known = True
             self._take(line, 1, now)
@@ -165,7 +174,32 @@ class Pulse:
             return
         else:
             steps = _steps(phase)
-        self._take(line, steps, now)
+        if gap < TOGETHER * line.period:
+            self._together.append(self.index)
+        if self._is_paired() or self._is_holey():
+            self._bunch()
+        self._bunched = max(0, self._bunched - 1)
+        self._take(self._line or line, 1 if self._bunched else steps, now)
+
+    def _is_paired(self) -> bool:
+        """Whether ticks came two at a time, and that more than once of late."""
+        pairs = self._together
+        return len(pairs) == 2 and self.index - pairs[0] < BUNCHED / 2
+
+    def _is_holey(self) -> bool:
+        """Whether more ticks seem to be lost than are, here and there."""
+        lost = sum(tick.steps > 1 for tick in self._recent)
+        return not self._bunched and lost >= HOLES and 2 * lost <= len(self._recent)
+
+    def _bunch(self) -> None:
+        """The source keeps its ticks until a block is over, and times tell nothing about counts.
+        What was counted otherwise lately is counted anew."""
+        first, self._bunched = not self._bunched, BUNCHED
+        ticks = list(self._recent)
+        longest = max((b.seconds - a.seconds for a, b in pairwise(ticks)), default=0.0)
+        self.jitter = max(self.jitter, longest / sqrt(12.0))
+        if first and len(ticks) > FEWEST:
+            self._recount(ticks, len(ticks), ticks[0].index - 1)
 
     def _begin(self, now: float, index: int, period: float, trust: float = 0.0) -> None:
         self.index = index
@@ -184,11 +218,11 @@ class Pulse:
         return min(STRAY, (aside / self.jitter) ** 2) + LOSS * (steps != 1)
 
     def _take(self, line: Line, steps: int, now: float) -> None:
-        """The tick is ``steps`` after the newest; 0 if it is that one again."""
-        if steps == 0:
-            self.doubled += 1
+        """The tick is ``steps`` after the newest; 0 if it seems to be that one again."""
+        if steps == 0 and self._take_back():
             self._recent.append(_Tick(now, self.index, LOSS, 0, line.period))
         else:
+            steps = max(1, steps)
             self.lost += steps - 1
             self.index += steps
             aside = line.add(steps, now, self._limit)
@@ -197,7 +231,10 @@ class Pulse:
             self._recent.append(_Tick(now, self.index, cost, steps, line.period))
             self._aside.append(max(-self._limit, min(self._limit, aside)))
             self._learn_jitter(aside)
-        if not (self._young and self._settle()):
+        if self._bunched:
+            if bend := self._bend():
+                self._refit([tick for tick in self._recent if tick.steps][-max(SCALES[0], bend) :])
+        elif not (self._young and self._settle()):
             bend = self._bend()
             heard = (bend or self._doubtful()) and self._hear_rival()
             if bend and not heard:
@@ -205,6 +242,15 @@ class Pulse:
                 self._refit([tick for tick in self._recent if tick.steps][-late:])
         if not FASTEST <= self.period <= SLOWEST:
             self._begin(now, self.index, min(SLOWEST, max(FASTEST, self.period)))
+
+    def _take_back(self) -> bool:
+        """One of the ticks that were taken for lost was only late; False where none was."""
+        for tick in reversed(self._recent):
+            if tick.steps > 1:
+                tick.steps -= 1
+                self.lost -= 1
+                return True
+        return False
 
     def _learn_jitter(self, aside: float) -> None:
         """Learn it from what differs from the latest residuals' mean, which a ramp moves."""
@@ -286,7 +332,6 @@ class Pulse:
         """The latest ticks count one each from ``index`` on, but two the one at ``gap``."""
         for i, tick in enumerate(ticks):
             self.lost -= max(0, tick.steps - 1)
-            self.doubled -= tick.steps == 0
             tick.steps = 2 if i == gap else 1
             self.lost += tick.steps - 1
             tick.index = index = index + tick.steps
