@@ -29,6 +29,7 @@ BENCHES = {
     "startup": ("Start and memory", ["--starts", "2", "--cold", "1"]),
     "next_bar": ("Next bar, in time", ["--requests", "20"]),
     "midi_jitter": ("MIDI out", ["--notes", "2000", "--peer-notes", "1000", "--bars", "4"]),
+    "midi_clock": ("MIDI clock in", ["--songs", "2"]),
     "osc_load": ("OSC under load", ["--seconds", "3"]),
 }
 """Script, title, and what makes it quick."""
