@@ -31,7 +31,7 @@ SILENT_SECONDS = 0.05
 
 MALFORMED = [
     "90", "9040", "90ff7f", "9040ff", "ffffff", "404040", "00", "7f7f", "f0", "f04142", "f7",
-    "f0f7", "f2", "f27f", "f2ffff", "f3", "f4", "f5", "fd", "f9", "80", "b0", "b07b", "c0", 
+    "f0f7", "f2", "f27f", "f2ffff", "f3", "f4", "f5", "fd", "f9", "80", "b0", "b07b", "c0", "c0ff",
     "e0", "e07f", "d0", "a0", "a060", "f1", "f6", "fe", "f0" + "55" * 400 + "f7",
 ]  # fmt: skip
 """Bytes that no device should send. RtMidi itself refuses longer ones that are no SysEx."""
