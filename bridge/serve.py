@@ -36,7 +36,7 @@ from engine import garbage, presets, priority
 from engine.conductor import Conductor
 from engine.errors import Code, SidemanError
 from engine.messages import Command, Reply, Scalar, capabilities
-from engine.messages.commands import Capabilities, Learn, Set
+from engine.messages.commands import Capabilities, Learn, Panic, Set
 from engine.messages.parameters import PARAMETERS
 from engine.messages.replies import Done
 from engine.requests import OURSELVES
@@ -51,6 +51,9 @@ BATCH = 64
 
 PLUGIN = "Sideman plugin"
 """How the name begins that our plugin gives in its hello: its host knows best where the bar is."""
+
+PANIC = Panic.address.encode() + b"\0"
+"""How a packet begins that must not wait."""
 
 Packet = tuple[bytes, Endpoint, float]
 Call = Callable[[], None]
@@ -97,6 +100,7 @@ class Engine:
         preset = presets.load(options.preset)
         token = options.config.osc.token or None
         self._queue: SimpleQueue[Packet | Call | None] = SimpleQueue()
+        self._midi: Midi | None = None
         self._server = OscServer(options.osc_host, options.osc_port, self._deliver)
         clients = Clients(None if _is_loopback(options.osc_host) else token)
         self._door = OscDoor(self._server, clients, self._handle, self._horizon)
@@ -219,6 +223,8 @@ class Engine:
 
     def _deliver(self, packet: bytes, endpoint: Endpoint, arrived: float) -> None:
         """On the server's thread."""
+        if packet.startswith(PANIC) and self._door.clients.open and self._midi is not None:
+            self._midi.link.silence_now()  # the rest of it has to wait for its turn
         self._queue.put((packet, endpoint, arrived))
 
     def _worker_says(

@@ -399,6 +399,8 @@ class Conductor:
         self, command: c.Undo | c.Redo, track: Track, when: float
     ) -> tuple[Scalar, ...]:
         undo = isinstance(command, c.Undo)
+        if undo and self.requests.take_back(track, when):
+            return (track.number, track.history.now.active[-1] if track.history.now.active else 0)
         moved = self.session.undo(track) if undo else self.session.redo(track)
         if not moved:
             what = "undone" if undo else "redone"

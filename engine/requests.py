@@ -414,6 +414,21 @@ class Requests:
                 if request.opened:
                     self.rearranged(self._session.track(request.brief.track), now)
 
+    def take_back(self, track: Track, now: float) -> bool:
+        """Undo what is being made for a track and is heard by MIDI already; False where nothing is.
+
+        Who hears a take wants it gone, whether its last note is made or not.
+        """
+        for request in reversed(list(self._live.values())):
+            if (
+                request.brief.track == track.number
+                and request.opened
+                and "midi" in request.brief.deliver
+            ):
+                self.cancel(request.client, request.req, now)
+                return True
+        return False
+
     def silence(self) -> None:
         """Panic: nothing sounds, and nothing that is being made is going to."""
         for request in list(self._live.values()):

@@ -71,6 +71,7 @@ class MidiDoor:
         """The trigger whose action is being carried out, whose light tells what becomes of it."""
         self._lit: dict[int, Trigger] = {}
         """The triggers whose requests live, by request."""
+        self._bound()
 
     # In
 
@@ -103,11 +104,13 @@ class MidiDoor:
             if self._ports[port].role == "in":
                 self._time(port, data, when)
             return
+        if status < 0x80 or len(data) != (2 if status & 0xE0 == 0xC0 else 3) or max(data[1:]) > 127:
+            return  # no message that MIDI knows
         self._use_preset()
         match = self._mapping.match(data, str(port))
         if match is not None:
             self._triggered(match, port, when)
-        elif self._ports[port].role == "in" and len(data) == (2 if status & 0xE0 == 0xC0 else 3):
+        elif self._ports[port].role == "in":
             self._music(port, data, when)
 
     def _music(self, port: int, data: bytes, when: float) -> None:
@@ -117,12 +120,12 @@ class MidiDoor:
         if kind == NOTE_ON and data[2]:
             track = self._track(channel, when)
             self._last[port] = track
-            self._held.setdefault(port, set()).add((track.number, data[1] & 0x7F))
-            self._do(c.TrackOn(track.number, data[1] & 0x7F, data[2] & 0x7F), when)
+            self._held.setdefault(port, set()).add((track.number, data[1]))
+            self._do(c.TrackOn(track.number, data[1], data[2]), when)
         elif kind in (NOTE_OFF, NOTE_ON):
             track = self._track(channel, when)
-            self._held.get(port, set()).discard((track.number, data[1] & 0x7F))
-            self._do(c.TrackOff(track.number, data[1] & 0x7F), when)
+            self._held.get(port, set()).discard((track.number, data[1]))
+            self._do(c.TrackOff(track.number, data[1]), when)
         elif kind == PROGRAM and channel != DRUM_CHANNEL:
             self._do(c.TrackSet(self._track(channel, when).number, "program", data[1]), when)
 
@@ -167,12 +170,12 @@ class MidiDoor:
         if preset is not self._preset:
             self._preset = preset
             self._mapping.use_preset(preset.actions)
-            self._show_bound()
+            self._bound()
 
     def _triggered(self, match: Match, port: int, when: float) -> None:
         if match.learned is not None:
             self._conductor.was_learned(str(match.trigger), self._to_learn)
-            self._show_bound()
+            self._bound()
         if match.action is None:
             return
         self._set_off = match.trigger
@@ -273,7 +276,7 @@ class MidiDoor:
             device = device_for(state.name) if port.role == "lights" else None
             self._lights = Lights(device) if device is not None else self._lights
             self._send_lights(self._lights.open() if device and self._lights else [])
-            self._show_bound()
+            self._bound()
         elif port.role != "lights":
             log.warning("MIDI %s: %s: %s", port.role, state.name, state.problem)
             self._mapping.lost(str(state.port))
@@ -308,9 +311,12 @@ class MidiDoor:
         if self._lights is not None:
             self._send_lights(self._lights.show(trigger, state))
 
-    def _show_bound(self) -> None:
+    def _bound(self) -> None:
+        """Other triggers are in force: pads show it, and those that mean panic need not wait."""
+        table = self._mapping.table
+        self._link.panic_by([t for t, action in table.items() if action.name == "panic"])
         if self._lights is not None:
-            self._send_lights(self._lights.bound(self._mapping.table))
+            self._send_lights(self._lights.bound(table))
 
     def _send_lights(self, messages: list[bytes]) -> None:
         for data in messages:

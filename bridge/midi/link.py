@@ -11,6 +11,7 @@ from typing import Protocol
 
 from bridge.midi import wire
 from engine.timing import Course, Timed
+from engine.triggers import Kind, Trigger
 from engine.worker.wire import Message
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Link:
         self._course = Course()
         self._told = Course()
         self._promised: list[tuple[int, Timed]] = []
+        self._panics = wire.PanicBy([])
         self._failures = 0
         self._restart_at: float | None = None
         self.restarts = 0
@@ -90,6 +92,24 @@ class Link:
         """Every note off, everywhere, at once."""
         self._promised.clear()
         self._send(wire.Silence())
+
+    def silence_now(self) -> None:
+        """The same for the process alone, without waiting for one's turn. On any thread."""
+        line = self._line
+        if line is not None:
+            line.send(wire.Silence())
+
+    def panic_by(self, triggers: Sequence[Trigger]) -> None:
+        """These messages mean silence, whatever the engine is busy with."""
+        kinds = {Kind.NOTE: 0x90, Kind.CC: 0xB0, Kind.PROGRAM: 0xC0}
+        self._panics = wire.PanicBy(
+            [
+                bytes((kinds[each.kind] | each.channel - 1, each.number))
+                for each in triggers
+                if each.kind in kinds
+            ]
+        )
+        self._send(self._panics)
 
     def show(self, data: bytes) -> None:
         """Send bytes to the outputs at once: lights."""
@@ -138,6 +158,7 @@ class Link:
             self._restart_at = now + BACK_OFF[min(self._failures, len(BACK_OFF) - 1)]
             return
         self._line.send(self._opening)
+        self._line.send(self._panics)
         self._line.send(wire.Follow.of(self._course))
         here = self._course.tick_at(now)
         begun = {(note.channel, note.pitch) for _, note in self._promised if note.onset <= here}

@@ -7,8 +7,10 @@ after and closed by one thread, sent to by another; the lock of an output stands
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import inf
 from typing import Any, Protocol
 
 from bridge.midi.wire import Port
@@ -110,6 +112,12 @@ class _RtHandle:
             self._handle.delete()
 
 
+UNSEEN = 2.0
+"""Seconds for which a port may be gone before that is seen."""
+
+MOST_KEYS = 64
+"""Keys of a port that are remembered before those are left out that surely ended."""
+
 ORDER = {"linux": ("alsa", "jack"), "darwin": ("coremidi", "jack"), "win32": ("winmm",)}
 """Which MIDI systems ``auto`` tries, the first that answers wins."""
 
@@ -150,18 +158,25 @@ class Ports:
     """The ports that are wanted, kept open. :meth:`look` is called now and then, by one thread."""
 
     def __init__(
-        self, system: System, wanted: Sequence[Port], received: Received, changed: Changed
+        self,
+        system: System,
+        wanted: Sequence[Port],
+        received: Received,
+        changed: Changed,
+        moment: Callable[[], float] = time.monotonic,
     ) -> None:
         self._system = system
         self._wanted = wanted
         self._received = received
         self._changed = changed
+        self._moment = moment
         self._names = [""] * len(wanted)
         self._handles: list[Handle | None] = [None] * len(wanted)
         self._told: set[int] = set()
         self._broken: list[tuple[int, Handle]] = []
-        self._sounding: list[set[tuple[int, int]]] = [set() for _ in wanted]
-        """(Channel from 0, pitch) that each output was told to begin and not to end."""
+        self._sounding: list[dict[tuple[int, int], float]] = [{} for _ in wanted]
+        """(Channel from 0, pitch) that each output was told to begin, until it surely ended: the
+        moment of the note off, or infinity. A port may be gone a while before that is seen."""
         self.lock = threading.RLock()
         """Held while a message is sent, and while an output is opened or closed."""
 
@@ -183,6 +198,7 @@ class Ports:
             # Our own port is seen from the other side.
             seen = find(port.name, ours) if port.virtual else find(self._names[number], there)
             if seen is None:
+                self._forget(number)
                 self._close(number)
                 self._changed(number, self._names[number], "it has vanished")
             return
@@ -223,16 +239,27 @@ class Ports:
                         taken = True
                         self._note(number, data)
                     except OSError:  # closing it may take its time: that is for who looks after it
+                        self._forget(number)
                         self._handles[number] = None
                         self._broken.append((number, handle))
         return taken
 
     def _note(self, number: int, data: bytes) -> None:
-        kind = data[0] & 0xF0
+        kind, keys = data[0] & 0xF0, self._sounding[number]
         if kind in (0x80, 0x90) and len(data) == 3:
-            begins = kind == 0x90 and data[2] > 0
-            change = self._sounding[number].add if begins else self._sounding[number].discard
-            change((data[0] & 0x0F, data[1]))
+            key = (data[0] & 0x0F, data[1])
+            if kind == 0x90 and data[2]:
+                keys[key] = inf
+            elif key in keys:
+                keys[key] = self._moment()
+            if len(keys) > MOST_KEYS:
+                self._forget(number)
+
+    def _forget(self, number: int) -> None:
+        """Leave out what ended while the port was surely there."""
+        sure = self._moment() - UNSEEN
+        keys = self._sounding[number]
+        self._sounding[number] = {key: end for key, end in keys.items() if end > sure}
 
     def _bury(self) -> None:
         with self.lock:

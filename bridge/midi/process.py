@@ -108,6 +108,11 @@ class Inbox:
         self.closed = True
         self._some.set()
 
+    def push(self, message: wire.ToPlayer) -> None:
+        """Something that goes before all that waits. On any thread."""
+        self._messages.appendleft(message)
+        self._some.set()
+
     def take(self) -> wire.ToPlayer | None:
         """The next message, if one has come."""
         return self._messages.popleft() if self._messages else None
@@ -126,11 +131,14 @@ class Musician:
         say: Callable[[Message], None],
         heard: Callable[[int, bytes, float], None],
         trace: list[tuple[float, float]] | None = None,
+        push: Callable[[wire.ToPlayer], None] = lambda message: None,
         system: Callable[[str], System] = lambda api: open_system(api, sys.platform),
     ) -> None:
         self._say = say
         self._heard = heard
         self._trace = trace
+        self._push = push
+        self._panics: frozenset[bytes] = frozenset()
         self._system = system
         self._ports: Ports | None = None
         self._echo = Echo()
@@ -165,6 +173,8 @@ class Musician:
             case wire.Send(data):
                 if self._ports is not None:
                     self._ports.send(data, "lights")
+            case wire.PanicBy(heads):
+                self._panics = frozenset(heads)
             case wire.Open():
                 self._open(message)
 
@@ -205,6 +215,8 @@ class Musician:
                     return
                 if self._thru:
                     self._pass_on(data)
+            if data[:2] in self._panics and _is_pressed(data):
+                self._push(wire.Silence())
         self._heard(port, data, now)
 
     def _pass_on(self, data: bytes) -> None:
@@ -268,6 +280,16 @@ class Musician:
             self._ports.close()
 
 
+def _is_pressed(data: bytes) -> bool:
+    """Whether a note begins, a controller is beyond its middle, or a program is chosen."""
+    match data[0] & 0xF0:
+        case 0x90:
+            return len(data) == 3 and data[2] > 0
+        case 0xB0:
+            return len(data) == 3 and data[2] >= 64
+    return True
+
+
 FAREWELL = 0.05
 """Seconds that a MIDI system is given to carry the last note offs before its ports close."""
 
@@ -308,7 +330,7 @@ def main() -> int:
     trace: list[tuple[float, float]] | None = [] if "--trace" in sys.argv else None
     outlet = Outlet(line)
     inbox = Inbox(sys.stdin.buffer)
-    musician = Musician(outlet.say, outlet.heard, trace)
+    musician = Musician(outlet.say, outlet.heard, trace, inbox.push)
     # Who ends us in order gets an end in order: every note off.
     signal.signal(signal.SIGTERM, lambda *_: inbox.close())
     garbage.settle()

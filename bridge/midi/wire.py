@@ -97,6 +97,12 @@ class Send(Message, tag="send", frozen=True):
     data: bytes
 
 
+class PanicBy(Message, tag="panic-by", frozen=True):
+    """Messages that begin with these two bytes, and are pressed, mean `Silence`, at once."""
+
+    heads: list[bytes]
+
+
 # From the player
 
 
@@ -133,7 +139,7 @@ class Sent(Message, tag="sent", frozen=True):
     """The largest lateness of those that went out."""
 
 
-ToPlayer = Open | Follow | Play | Cut | Silence | Release | Send
+ToPlayer = Open | Follow | Play | Cut | Silence | Release | Send | PanicBy
 FromPlayer = Heard | PortState | Opened | Sent
 
 _to_player: msgspec.msgpack.Decoder[ToPlayer] = msgspec.msgpack.Decoder(ToPlayer)

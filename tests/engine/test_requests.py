@@ -915,6 +915,21 @@ class TestDelivery:
         assert len(rolling.store.takes) == 2
 
 
+def test_undo_takes_back_what_is_being_made_once_midi_has_it(rolling: Band) -> None:
+    player = FakePlayer()
+    rolling.requests.delivery.playing.connect(player)
+    rolling.ask(1, deliver="midi", bars=4)
+    rolling.pump(until=wire.Made)
+    assert player.notes[1]
+    rolling.send("/sideman/undo", 1)
+    assert [fail.code for fail in rolling.replies(Fail)] == ["cancelled"]
+    assert rolling.replies(Done)[-1].args()[0] == "/sideman/undo"
+    here = rolling.conductor.clock.tick(rolling.now)
+    assert not [note for note in player.notes[1] if note.onset > here]
+    rolling.send("/sideman/undo", 1)
+    assert rolling.replies(Fail)[-1].code == "no-context"
+
+
 def test_panic_ends_what_is_being_made_for_midi_and_nothing_else(rolling: Band) -> None:
     rolling.requests.delivery.playing.connect(FakePlayer())
     rolling.ask(1, deliver="midi")

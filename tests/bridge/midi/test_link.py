@@ -7,6 +7,7 @@ import pytest
 from bridge.midi import wire
 from bridge.midi.link import BACK_OFF, Link
 from engine.timing import Course, Timed
+from engine.triggers import Trigger
 from engine.worker.wire import Message
 
 OPENING = wire.Open("jack", [wire.Port("out", "Sideman Out", True)])
@@ -63,9 +64,10 @@ def test_a_new_process_is_told_what_is_to_come_and_what_has_to_end(start: Starte
     link.receive(start.lines[0], None, 1.5)  # at tick 2880
     again = start.lines[1].sent
     assert again[0] == OPENING
-    assert again[1] == wire.Follow.of(playing(0.0))
-    assert again[2] == wire.Release([(1, 60), (1, 62)])
-    assert again[3:] == [wire.Play(1, [note(5000, 6000, 64)])]
+    assert again[1] == wire.PanicBy([])
+    assert again[2] == wire.Follow.of(playing(0.0))
+    assert again[3] == wire.Release([(1, 60), (1, 62)])
+    assert again[4:] == [wire.Play(1, [note(5000, 6000, 64)])]
 
 
 def test_what_was_cut_is_not_promised_again(start: Starter) -> None:
@@ -133,3 +135,13 @@ def test_closing_lets_the_process_end_its_notes(start: Starter) -> None:
     link.close()
     assert start.lines[0].closed
     link.silence()  # nobody is there, and nobody minds
+
+
+def test_panic_does_not_wait_and_its_triggers_are_known_to_the_next_process(start: Starter) -> None:
+    link = Link(start, OPENING)
+    triggers = ("16 note 41", "2 cc 7", "1 program 3", "1 bend")
+    link.panic_by([Trigger.parse(text) for text in triggers])
+    link.silence_now()
+    assert isinstance(start.lines[0].sent[-1], wire.Silence)
+    link.receive(start.lines[0], None, 0.0)
+    assert wire.PanicBy([b"\x9f\x29", b"\xb1\x07", b"\xc0\x03"]) in start.lines[1].sent

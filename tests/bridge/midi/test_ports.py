@@ -33,6 +33,7 @@ class FakeSystem:
         self.there: dict[str, list[str]] = {"in": [], "out": []}
         self.handles: list[tuple[Port, FakeHandle, Callable[[bytes], None]]] = []
         self.refuses = False
+        self.now = 100.0
 
     def names(self, role: str) -> list[str]:
         return list(self.there[role])
@@ -59,7 +60,11 @@ def ports(system: FakeSystem, *wanted: Port) -> tuple[Ports, Changes, list[tuple
     changes: Changes = []
     heard: list[tuple[int, bytes]] = []
     opened = Ports(
-        system, wanted, lambda *what: heard.append(what), lambda *what: changes.append(what)
+        system,
+        wanted,
+        lambda *what: heard.append(what),
+        lambda *what: changes.append(what),
+        lambda: system.now,
     )
     return opened, changes, heard
 
@@ -105,6 +110,8 @@ def test_what_sounded_when_a_port_vanished_ends_when_it_returns(system: FakeSyst
     opened.look()
     for data in (b"\x90\x3c\x5a", b"\x91\x3e\x5a", b"\x90\x40\x5a", b"\x80\x40\x00"):
         opened.send(data)
+    system.now += 10.0
+    opened.send(b"\x91\x3e\x00")  # it may be gone already, though nobody has seen it
     system.there["out"] = []
     opened.look()
     opened.send(b"\x80\x3c\x00")  # nobody hears it

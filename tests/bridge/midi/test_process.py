@@ -111,6 +111,22 @@ def test_closing_ends_every_note() -> None:
     assert sorted(stage.out.sent[3:]) == [bytes((0x80, p, 0)) for p in (60, 64, 67)]
 
 
+def test_a_panic_pad_does_not_wait_for_the_engine() -> None:
+    pushed: list[wire.ToPlayer] = []
+    system = FakeSystem()
+    musician = Musician(
+        lambda message: None, lambda *_: None, push=pushed.append, system=lambda api: system
+    )
+    musician.obey(wire.Open("auto", VIRTUAL), 0.0)
+    musician.obey(wire.PanicBy([b"\x9f\x29", b"\xb1\x07", b"\xc0\x03"]), 0.0)
+    for data in (b"\x9f\x29\x00", b"\x8f\x29\x00", b"\xb1\x07\x10", b"\xc0\x04", b"\x9f\x29"):
+        musician.hear(0, data)
+    assert pushed == []
+    for data in (b"\x9f\x29\x64", b"\xb1\x07\x7f", b"\xc0\x03"):
+        musician.hear(0, data)
+    assert pushed == [wire.Silence()] * 3
+
+
 def test_how_the_sending_goes_is_told() -> None:
     stage = Stage(late_seconds=0.05)
     stage.roll()

@@ -22,6 +22,7 @@ TO_PLAYER = [
     wire.Silence(),
     wire.Release([(1, 60)]),
     wire.Send(b"\x90\x0b\x15"),
+    wire.PanicBy([b"\x9f\x29"]),
 ]
 FROM_PLAYER = [
     wire.Heard([(0, 1.25, b"\x90\x3c\x5a")], 2),
