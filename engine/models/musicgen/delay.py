@@ -66,7 +66,7 @@ class Delay:
         return sequence
 
     def offsets(self, device: torch.device | str = "cpu") -> Tensor:
-        """Places back from the one where a frame's last code stands to each of its codes, ``[K]``."""
+        """How far each code of a frame stands before the frame's last one, ``[K]``, at most 0."""
         return torch.tensor([delay - self.longest for delay in self.delays], device=device)
 
     def codes(self, sequence: Tensor, frames: int) -> Tensor:

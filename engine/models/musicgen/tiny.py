@@ -57,9 +57,9 @@ def write(
         channels=channels, seed=seed, layers=layers, hidden=hidden, heads=heads, card=card
     )
     network.save_pretrained(folder)
-    words = tokenizer()
-    PreTrainedTokenizerFast(
-        tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    wrapper: Any = PreTrainedTokenizerFast
+    wrapper(
+        tokenizer_object=tokenizer(), pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
     ).save_pretrained(folder)
     EncodecFeatureExtractor(feature_size=channels, sampling_rate=SAMPLE_RATE).save_pretrained(
         folder

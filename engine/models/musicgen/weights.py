@@ -1,0 +1,92 @@
+"""A model folder in transformers' layout: ``config.json``, safetensors and ``tokenizer.json``.
+
+Weights are read from safetensors only, for reading any other file of weights can run its author's
+code. transformers loads them, with its renames for older files; every tensor of the files must be
+used, and every one of the network must be there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import MusicgenForConditionalGeneration
+
+from engine.errors import Code, SidemanError
+from engine.models.folder import bad_file
+from engine.models.musicgen.checkpoint import (
+    CONFIG_JSON,
+    MELODY,
+    Checkpoint,
+    quiet,
+    read_config,
+    read_licence,
+    read_tokenizer,
+)
+
+SAFETENSORS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+NOT_STORED = (".embed_positions.weights",)
+"""Ends of names of tensors that older files hold and that are computed now."""
+
+
+def load(folder: Path) -> Checkpoint:
+    """Load a folder in this layout, on the processor.
+
+    Raises ``unknown-model`` for other families, and ``bad-file`` as `load_network` does.
+    """
+    kind = read_config(folder / CONFIG_JSON).get("model_type")
+    if kind == "musicgen_melody":
+        raise SidemanError(Code.UNKNOWN_MODEL, f"{folder.name} {MELODY}")
+    if kind != "musicgen":
+        raise SidemanError(
+            Code.UNKNOWN_MODEL, f"{folder.name} is a model of the type {kind!r}, not musicgen"
+        )
+    tokenizer = read_tokenizer(folder)
+    network = load_network(MusicgenForConditionalGeneration, folder, NOT_STORED)
+    return Checkpoint(network, tokenizer, folder.name, read_licence(folder))
+
+
+def load_network(kind: Any, folder: Path, surplus: tuple[str, ...] = ()) -> Any:
+    """A network of transformers' class ``kind`` from a folder, in float32.
+
+    Tensors whose names end as in ``surplus`` may be in the files for nothing.
+    Raises ``bad-file`` for anything else that is too much, for what is missing or has another
+    shape, and where there is no file of safetensors.
+    """
+    if not any((folder / name).is_file() for name in (SAFETENSORS, INDEX)):
+        pickled = sorted(path.name for path in folder.glob("*.bin"))
+        what = (
+            f"{pickled[0][:60]} may hold objects that run code: run `sideman train import {folder}`"
+            if pickled
+            else f"is missing from the model folder {folder}"
+        )
+        raise bad_file(folder / SAFETENSORS, what)
+    try:
+        with quiet():
+            network, told = kind.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are told, and refused below
+            )
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        line = str(error).strip().partition("\n")[0][:200]
+        raise bad_file(folder / SAFETENSORS, f"cannot be loaded: {line}") from error
+    unused = sorted(name for name in told["unexpected_keys"] if not name.endswith(surplus))
+    wrong = sorted(
+        str(name[0] if isinstance(name, tuple) else name) for name in told["mismatched_keys"]
+    )
+    for names, what in (
+        (unused, "has tensors that this model has no use for"),
+        (sorted(told["missing_keys"]), "lacks tensors"),
+        (wrong, "has tensors of another shape than config.json says"),
+    ):
+        if names:
+            raise bad_file(folder / SAFETENSORS, f"{what}, {len(names)} in all: {names[0][:100]}")
+    return network
