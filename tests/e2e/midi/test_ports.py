@@ -24,6 +24,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, jack: Server) -> Iterator[
     config = '[midi]\ncontrol = "Pads"\n'
     stage = Stage(tmp_path_factory.mktemp("ports"), jack, name="ports", config=config)
     stage.musician.open("Pads", "out")
+    stage.engine.until_logged("Pads is open")
     yield stage
     stage.close()
 
