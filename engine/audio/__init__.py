@@ -1,0 +1,14 @@
+"""Sound on the song's grid: bars in samples, level, seams, and whether it keeps time.
+
+Needs numpy and soxr; no torch, no models.
+
+Sound is float32 [frames, channels] from -1 to 1 everywhere here, as in audio files.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Audio = NDArray[np.float32]
+"""Samples from -1 to 1, shaped [frames, channels]."""
