@@ -6,6 +6,7 @@ a table, so that a row of a batch gets what it would get alone, and a captured g
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,11 @@ class Sampling:
             raise ValueError("guidance is 0 to 100")
 
     @property
+    def share(self) -> float:
+        """``top_p`` as `likely` takes it: infinity where it is to leave out nothing."""
+        return self.top_p if self.top_p < 1 else math.inf
+
+    @property
     def greedy(self) -> bool:
         """Whether nothing is left to chance."""
         return self.temperature == 0
@@ -63,7 +69,8 @@ def likely(logits: Tensor, temperature: Tensor, top_k: int, top_p: Tensor) -> tu
     """The codes to choose among and their chances, most likely first, both ``[..., k]``.
 
     ``logits`` are ``[..., V]``; the chances of codes that are out of the question are 0, and the
-    others add up to what they have of the whole.
+    others add up to what they have of the whole. A ``top_p`` of infinity leaves out nothing, where
+    1 would leave out what rounding has put behind all.
     """
     codes = min(top_k or logits.shape[-1], logits.shape[-1])
     values, indices = logits.topk(codes)

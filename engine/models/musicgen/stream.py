@@ -276,7 +276,7 @@ class Stream:
         self._step = Step(packed, self._model.delay, self._buffers, self.sampling)
         self._run = runner(self._step)
         self._buffers.temperature.fill_(self.sampling.temperature or 1.0)
-        self._buffers.top_p.fill_(self.sampling.top_p)
+        self._buffers.top_p.fill_(self.sampling.share)
 
     def _relay(self, batch: int, guided: tuple[int, ...], text: int, rows: Sequence[int]) -> None:
         """New buffers that go on from rows of the old ones, B of them and then the guided ones."""
