@@ -42,6 +42,9 @@ from engine.models.musicgen.delay import Delay
 STATE_DICT = "state_dict.bin"
 CODEC_STATE_DICT = "compression_state_dict.bin"
 
+TEXT_DECODER = r"(decoder\.|lm_head\.).*"
+"""Tensors of a whole T5, as it lies on the hub, that its encoder has no use for."""
+
 Settings = Mapping[str, Any]
 
 DECODER_RENAMES = (
@@ -292,7 +295,7 @@ def _text_encoder(folder: Path, settings: Settings) -> tuple[Any, Path]:
             f"{folder.name} needs the text encoder {name}, which its files do not hold: put the "
             f"folder {PurePosixPath(name).name} of transformers' layout into it or beside it",
         )
-    return weights.load_network(T5EncoderModel, found).eval(), found
+    return weights.load_network(T5EncoderModel, found, TEXT_DECODER).eval(), found
 
 
 def _codec(folder: Path) -> Any:

@@ -7,11 +7,12 @@ used, and every one of the network must be there.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers import MusicgenForConditionalGeneration
 
 from engine.errors import Code, SidemanError
@@ -29,8 +30,14 @@ from engine.models.musicgen.checkpoint import (
 SAFETENSORS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
-NOT_STORED = (".embed_positions.weights",)
-"""Ends of names of tensors that older files hold and that are computed now."""
+NOT_STORED = r".*\.embed_positions\.weights"
+"""Tensors that older files hold and that are computed now."""
+
+OLDER_NAMES = (
+    (".weight_g", ".parametrizations.weight.original0"),
+    (".weight_v", ".parametrizations.weight.original1"),
+)
+"""Ends of names in older files → in today's, which transformers renames as it loads."""
 
 
 def load(folder: Path) -> Checkpoint:
@@ -50,10 +57,10 @@ def load(folder: Path) -> Checkpoint:
     return Checkpoint(network, tokenizer, folder.name, read_licence(folder))
 
 
-def load_network(kind: Any, folder: Path, surplus: tuple[str, ...] = ()) -> Any:
+def load_network(kind: Any, folder: Path, surplus: str = "") -> Any:
     """A network of transformers' class ``kind`` from a folder, in float32.
 
-    Tensors whose names end as in ``surplus`` may be in the files for nothing.
+    Tensors whose names match ``surplus`` may be in the files for nothing.
     Raises ``bad-file`` for anything else that is too much, for what is missing or has another
     shape, and where there is no file of safetensors.
     """
@@ -78,7 +85,11 @@ def load_network(kind: Any, folder: Path, surplus: tuple[str, ...] = ()) -> Any:
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         line = str(error).strip().partition("\n")[0][:200]
         raise bad_file(folder / SAFETENSORS, f"cannot be loaded: {line}") from error
-    unused = sorted(name for name in told["unexpected_keys"] if not name.endswith(surplus))
+    known = network.state_dict().keys()
+    # transformers tells of those that it can't use, but not of all.
+    unused = sorted(
+        name for name in _stored(folder) - known if not surplus or not re.fullmatch(surplus, name)
+    )
     wrong = sorted(
         str(name[0] if isinstance(name, tuple) else name) for name in told["mismatched_keys"]
     )
@@ -90,3 +101,18 @@ def load_network(kind: Any, folder: Path, surplus: tuple[str, ...] = ()) -> Any:
         if names:
             raise bad_file(folder / SAFETENSORS, f"{what}, {len(names)} in all: {names[0][:100]}")
     return network
+
+
+def _stored(folder: Path) -> set[str]:
+    """The names of all tensors in a folder's files, as they are called today."""
+    index = folder / INDEX
+    files = {SAFETENSORS}
+    if not (folder / SAFETENSORS).is_file():
+        files = {str(name) for name in read_config(index).get("weight_map", {}).values()}
+    names = set()
+    for file in files:
+        with safe_open(folder / file, framework="pt") as tensors:
+            names |= set(tensors.keys())
+    for old, new in OLDER_NAMES:
+        names = {name.removesuffix(old) + new if name.endswith(old) else name for name in names}
+    return names
