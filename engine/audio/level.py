@@ -1,9 +1,9 @@
 """How loud sound is (LUFS), how high it peaks between its samples (dBTP), and matching the two.
 
-Both are measured by Recommendation ITU-R BS.1770-4, annexes 1 and 2. It gives the K-weighting's two filters for
-48 kHz; at other rates the same analogue filters are meant, so each digital frequency is put where
-the bilinear transform has it at 48 kHz. The filters are applied in the frequency domain, with
-silence after the sound that outlasts their ringing.
+Both are measured by Recommendation ITU-R BS.1770-4, annexes 1 and 2. It gives the K-weighting's two
+filters for 48 kHz, and asks for the same frequency response at any other rate. So they are applied
+in the frequency domain, with silence after the sound that outlasts their ringing: the response at
+each frequency is the one that the table gives.
 """
 
 from __future__ import annotations
@@ -120,9 +120,9 @@ def _weighted(audio: Audio, rate: int) -> NDArray[np.float64]:
 
 def _response(size: int, rate: int) -> NDArray[np.complex128]:
     """The K-weighting's response at the frequencies of an FFT of ``size`` samples."""
-    half = np.pi * np.arange(size // 2 + 1) / size
-    half[-1] -= 1e-12  # The Nyquist frequency, where the tangent has its pole.
-    back = np.exp(-2j * np.arctan(np.tan(half) * rate / _TABLE_RATE))
+    turns = np.arange(size // 2 + 1) * (rate / size / _TABLE_RATE)
+    # Nothing is heard above the table's 24 kHz; the shelf goes on there.
+    back = np.exp(-2j * np.pi * np.minimum(turns, 0.5))
     response = np.ones(len(back), np.complex128)
     for above, below in _K_WEIGHTING:
         response *= np.polyval(above[::-1], back) / np.polyval(below[::-1], back)

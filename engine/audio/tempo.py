@@ -123,10 +123,11 @@ def measure(audio: Audio, grid: Grid, bar: int = 0) -> Beat:
     strength = np.pad(strength, (max(0, before), after))
     windows = np.lib.stride_tricks.sliding_window_view(strength, 2 * reach + 1)
     shift = max(0, before) - reach - found.start * found.rate
+    whole = round(shift)
 
     def met(ratio: float) -> NDArray[np.float64]:
         """What the pulses meet, for each place of the first from -reach to reach."""
-        rows = np.round(places * ratio * found.rate + shift).astype(np.int64)
+        rows = np.round(places * ratio * found.rate).astype(np.int64) + whole
         return np.asarray(weights @ windows[rows])
 
     span = max(places[-1], beat)
@@ -141,7 +142,7 @@ def measure(audio: Audio, grid: Grid, bar: int = 0) -> Beat:
     top = int(heights.argmax())
     if not deviation > 0:
         return Beat(0.0, 1.0, 0.0, 0.0)
-    offset = (top + _vertex(heights, top) - reach) / found.rate
+    offset = (top + _vertex(heights, top) - reach + whole - shift) / found.rate
     by_chance = CHANCE * deviation * float(np.sqrt((weights**2).sum()))
     above = float(heights[top] - usual * weights.sum())
     confidence = max(0.0, 1 - by_chance / above) if above > 0 else 0.0
