@@ -107,6 +107,7 @@ class Conductor:
         self._foresight = Foresight()
         self._keep_at: float | None = None
         self._played: set[tuple[int, int]] = set()
+        self._changed_tracks: set[int] = set()
         self._bar = 0
         self.facts: dict[str, str] = {}
         """Values of parameters that are told and not set; see :meth:`tell`."""
@@ -301,9 +302,12 @@ class Conductor:
     def _was_played(self, track: Track, bar: int, when: float) -> None:
         self._played.add((track.number, bar))
         self.initiative.played()
+        self._keep_soon(when)
+        self._teller.changed(when)
+
+    def _keep_soon(self, when: float) -> None:
         if self._keep_at is None:
             self._keep_at = when + KEEP_EVERY
-        self._teller.changed(when)
 
     def _track_set(self, command: c.TrackSet, client: int, when: float) -> None:
         track = self.session.track(command.track)
@@ -322,6 +326,13 @@ class Conductor:
                 setattr(track, key, value)
         self._store.write(track_event(track))
         self._teller.changed(when)
+
+    def sounds_as(self, track: Track, program: int, when: float) -> None:
+        """What a track plays from now on is another instrument; its past stays what it was."""
+        if track.program != program:
+            track.program = program
+            self._changed_tracks.add(track.number)
+            self._keep_soon(when)
 
     def _track_load(self, command: c.TrackLoad, client: int, when: float) -> None:
         track = self.session.track(command.track)
@@ -625,6 +636,9 @@ class Conductor:
     def write_played(self) -> None:
         """Put what was played since the last time into the journal."""
         self._keep_at = None
+        for number in sorted(self._changed_tracks):
+            self._store.write(track_event(self.session.tracks[number]))
+        self._changed_tracks.clear()
         for number, bar in sorted(self._played):
             notes = self.session.tracks[number].played.get(bar, [])
             self._store.write(

@@ -127,7 +127,7 @@ class MidiDoor:
             self._held.get(port, set()).discard((track.number, data[1]))
             self._do(c.TrackOff(track.number, data[1]), when)
         elif kind == PROGRAM and channel != DRUM_CHANNEL:
-            self._do(c.TrackSet(self._track(channel, when).number, "program", data[1]), when)
+            self._conductor.sounds_as(self._track(channel, when), data[1], when)
 
     def _track(self, channel: int, when: float) -> Track:
         """The track that a channel's notes are the past of: the one that was given this channel, or

@@ -115,10 +115,18 @@ def test_a_track_that_was_given_a_channel_gets_its_notes(stage: Stage) -> None:
     assert stage.session.tracks[5].played and 2 not in stage.session.tracks
 
 
-def test_a_program_change_says_what_a_track_is(stage: Stage) -> None:
+def test_a_program_change_says_what_a_track_is_from_then_on(stage: Stage) -> None:
     stage.band.transport(0)
     stage.hear(0xC1, 33)
-    assert stage.session.tracks[2].program == 33
+    stage.play(2, 40)
+    stage.hear(0xC1, 35)
+    stage.play(2, 41)
+    assert stage.session.tracks[2].program == 35
+    notes = stage.session.notes(stage.session.tracks[2], 0)
+    assert [(n.pitch, n.program) for n in notes] == [(40, 33), (41, 35)]
+    stage.band.wait(1.5)
+    kept = [e for e in stage.band.store.events if e["event"] == "track"]
+    assert kept[-1]["program"] == 35
 
 
 def test_a_pad_goes_on_with_the_track_that_was_played_last_on_its_port(stage: Stage) -> None:
