@@ -7,7 +7,7 @@ only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakSet
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from engine.models.folder import ModelInfo
 from engine.recall import contexts
+from engine.recall.balance import Balance, Counts, Scales, pitch_classes
+from engine.recall.bars import Picture, Signs, Struck, picture
 from engine.recall.blend import LATEST, Reals
 from engine.recall.chains import FREE, Places
 from engine.recall.contexts import (
     COUNT,
-    DURATION,
     KIND_COUNT,
     PITCH,
     PROGRAM,
@@ -30,10 +31,11 @@ from engine.recall.contexts import (
     Numbers,
     Tokens,
 )
+from engine.recall.form import Echo, Form
 from engine.recall.gate import Gate
-from engine.recall.habit import LAST_BARS, Habit
+from engine.recall.habit import Habit
 from engine.recall.loops import fastest
-from engine.recall.refrain import Course, only
+from engine.recall.refrain import Course
 from engine.sampling import COLDEST
 from engine.tokens.vocabulary import Vocabulary
 from engine.worker.wire import Wish
@@ -43,6 +45,12 @@ TAIL = max(RUNS)
 
 FEWEST = 4096
 """Tokens that there is room for from the start; it doubles as it fills."""
+
+MOST_BARS = 512
+"""Different bars whose notes are kept in mind."""
+
+MOST_OUTLOOKS = 8
+"""Sets of instruments whose outlook is."""
 
 ALL = np.ones(KIND_COUNT, dtype=np.float32)
 """After which kinds of tokens the past has a say: all of them."""
@@ -114,13 +122,32 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where a bar ended: its running hash, the tokens up to it, the state after it."""
+    """Where a bar ended: its running hash, the tokens up to it, the state after it; and the bar."""
 
     running: int
     length: int
     state: Numbers
-    content: int
-    """Hash of what is played in the bar and where, however loud and long."""
+    bar: HeardBar
+
+
+@dataclass(frozen=True, slots=True)
+class HeardBar:
+    """A bar as its notes."""
+
+    notes: Sequence[Struck]
+    picture: Picture
+    pitch_classes: Mapping[int, Counts]
+
+
+@dataclass(slots=True)
+class Outlook:
+    """What takes of some instruments have before them, up to the bar that ended so."""
+
+    form: Form
+    running: int | None = None
+    echoes: Sequence[Echo | None] = ()
+    around: int = 0
+    scales: Scales | None = None
 
 
 class Memory:
@@ -129,8 +156,13 @@ class Memory:
     def __init__(self, vocabulary: Vocabulary, gate: Gate) -> None:
         self.gate = gate
         self._vocabulary = vocabulary
+        self._signs = Signs.of(vocabulary)
         self._past = Past(contexts.kinds_of(vocabulary))
         self._marks: list[Mark] = []
+        self._read: dict[tuple[int, ...], HeardBar] = {}
+        """Bars by their tokens: songs repeat them, and a window that moves on keeps them."""
+        self._outlooks: dict[frozenset[int], Outlook] = {}
+        """By the programs that count."""
 
     @classmethod
     def of(cls, folder: Path, info: ModelInfo, vocabulary: Vocabulary) -> Memory | None:
@@ -159,22 +191,36 @@ class Memory:
         self._make_room(fresh)
         for running, tokens in bars[same:]:
             self._past.add(tokens)
-            state, content = self._past.state.copy(), self._content(tokens)
-            self._marks.append(Mark(running, self._past.length, state, content))
+            state = self._past.state.copy()
+            self._marks.append(Mark(running, self._past.length, state, self._bar(tokens)))
 
-    def _content(self, tokens: Sequence[int]) -> int:
-        kinds = self._past.kinds
-        return hash(tuple(t for t in tokens if kinds[t] not in (VELOCITY, DURATION)))
+    def _bar(self, tokens: Sequence[int]) -> HeardBar:
+        key = tuple(tokens)
+        if key not in self._read:
+            if len(self._read) >= MOST_BARS:
+                self._read.clear()
+            notes = self._signs.read(key)
+            counts = pitch_classes(self._vocabulary, notes)
+            self._read[key] = HeardBar(notes, picture(notes), counts)
+        return self._read[key]
 
-    def distances(self) -> list[int]:
-        """Of each of the last bars: how many bars before it the same was played, 0 for never."""
-        contents = [mark.content for mark in self._marks[1:]]
-        found: list[int] = []
-        known: dict[int, int] = {}
-        for bar, content in enumerate(contents):
-            found.append(bar - known.get(content, bar))
-            known[content] = bar
-        return found[1:][-LAST_BARS:]
+    def outlook(self, programs: Iterable[int]) -> Outlook:
+        """How the song repeats itself and what it plays, as far as some instruments go."""
+        asked = frozenset(programs)
+        if asked not in self._outlooks:
+            while len(self._outlooks) >= MOST_OUTLOOKS:
+                del self._outlooks[next(iter(self._outlooks))]
+            self._outlooks[asked] = Outlook(Form(asked))
+        found = self._outlooks[asked]
+        running = self._marks[-1].running if self._marks else None
+        if found.scales is None or found.running != running:
+            bars = [mark.bar for mark in self._marks[1:]]
+            found.form.follow([bar.picture for bar in bars])
+            found.echoes, found.around = found.form.echoes(), found.form.round()
+            counts = [bar.pitch_classes for bar in bars]
+            found.scales = Scales(self._vocabulary, counts, asked)
+            found.running = running
+        return found
 
     def _shorten(self, bars: int) -> None:
         if bars == len(self._marks):
@@ -208,29 +254,27 @@ class Memory:
         programs = {ids[program] for program in wish.programs if program in ids}
         last = self._past.state[contexts.LAST_PITCHES :]
         says = KNOWN if any(last[program] < 0 for program in programs) else ALL
-        past, ends, distances = self._past, [m.length for m in self._marks], self.distances()
+        outlook, marks = self.outlook(wish.programs), self._marks
 
-        def earlier(bars: int) -> list[int]:
+        def earlier(bars: int) -> Sequence[Struck] | None:
             """The bar of the song that lies so many bars back; nothing before the first."""
-            if bars >= len(ends):
-                return []
-            tokens: list[int] = past.tokens[ends[-bars - 1] : ends[-bars]].tolist()
-            return tokens
+            return marks[-bars].bar.notes if bars < len(marks) else None
 
-        def fit(tokens: Sequence[int], bar: int) -> Sequence[int]:
-            # Where the others' notes are given, they stand in the stream as they did then.
-            room = wish.rooms[bar] if bar < len(wish.rooms) else None
-            alone = room is None or not room.given
-            return only(tokens, programs, past.kinds) if alone else tokens
-
-        bars = len(wish.rooms)
+        bars, count = len(wish.rooms), wish.variations * wish.candidates
         courses = [
             Course(
-                earlier, Habit(distances, bars, *lot), self._vocabulary.bar, fit, self._content
+                earlier,
+                Habit(outlook.echoes, bars, *lot, outlook.around),
+                self._signs,
+                frozenset(wish.programs),
             )
             for lot in _lots(wish)
         ]
-        return Recollection(past, self.gate, courses, wish.recall * says)
+        balances: list[Balance] = []
+        says_its_pitches = wish.key is not None or any(room.chords for room in wish.rooms)
+        if outlook.scales is not None and not says_its_pitches:
+            balances = [Balance(outlook.scales, wish.recall) for _ in range(count)]
+        return Recollection(self._past, self.gate, courses, wish.recall * says, balances)
 
 
 def _lots(wish: Wish) -> list[tuple[int, int]]:
@@ -245,14 +289,24 @@ class Recollection:
     """Several takes side by side, each with the same past and tokens of its own."""
 
     def __init__(
-        self, past: Past, gate: Gate, courses: Sequence[Course], says: NDArray[np.float32]
+        self,
+        past: Past,
+        gate: Gate,
+        courses: Sequence[Course],
+        says: NDArray[np.float32],
+        balances: Sequence[Balance] = (),
     ) -> None:
-        """``says`` is the share of the past after each kind of token."""
+        """``says`` is the share of the past after each kind of token. There is a balance for each
+        course, or for none.
+        """
         past.readers.add(self)
         self._past = past
         self._gate = gate
         self._says = says
-        self._takes = [(Sequel(past), course) for course in courses]
+        self._takes = [
+            (Sequel(past), course, balances[i] if balances else None)
+            for i, course in enumerate(courses)
+        ]
         self._findings = Findings()
 
     def expect(
@@ -266,8 +320,8 @@ class Recollection:
         alone = chances.copy()
         past, gate, blend = self._past, self._gate, fastest().blend
         shares = np.empty((len(chances), 1), dtype=np.float32)
-        for row, (own, course) in enumerate(takes):
-            kind = int(own.state[contexts.AT_KIND])
+        for row, (own, course, _) in enumerate(takes):
+            kind = own.kind
             shares[row] = self._says[kind] * course.share
             blend(
                 chances[row], kind, float(entropy[row]), float(peak[row]),
@@ -280,17 +334,21 @@ class Recollection:
         alone *= 1 - shares
         chances += alone
         expected = np.log(np.maximum(chances, np.finfo(np.float32).tiny))
-        for row, (_, course) in enumerate(takes):
+        for row, (own, course, balance) in enumerate(takes):
+            if balance is not None and own.kind == PROGRAM and course.free:
+                balance.urge(expected[row], own.program)
             expected[row] /= course.warmth
             course.urge(expected[row])
         return expected
 
     def accept(self, tokens: Sequence[int | None]) -> None:
         """Each take goes on with its token ``[B]``; None is one that is no music."""
-        for (own, course), token in zip(self._takes, tokens, strict=True):
+        for (own, course, balance), token in zip(self._takes, tokens, strict=True):
             if token is not None:
                 own.add(token)
                 course.accept(token)
+                if balance is not None and own.kind == PITCH:
+                    balance.accept(own.program, token)
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these takes only, in this order."""
@@ -320,6 +378,16 @@ class Sequel:
         self.contexts: Numbers = np.zeros((room + 1, COUNT), dtype=np.int64)
         self.contexts[self.first] = past.contexts[past.length]
         self._kinds = past.kinds
+
+    @property
+    def kind(self) -> int:
+        """The kind of the last token."""
+        return int(self.state[contexts.AT_KIND])
+
+    @property
+    def program(self) -> int:
+        """The last Program token of this position; -1 for none."""
+        return int(self.state[contexts.AT_PROGRAM])
 
     def add(self, token: int) -> None:
         """Append a token, and reckon the contexts of the one to come."""

@@ -1,140 +1,207 @@
-"""A bar that is to be what an earlier one was, token by token, as long as that may be.
+"""A bar that is to be what an earlier one was, as nearly as it was drawn to be.
 
-Where grammar or request rule a token of the earlier bar out, the rest of the bar goes its own way.
+Some of the earlier bar's notes are held: all but certain, in their places. Where others stood the
+take is free, but for what it was the last time, up to the next note that is held. What grammar or
+request rule out is gone, and the notes behind it still come.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Container, Sequence
 from itertools import pairwise, takewhile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.recall.contexts import POSITION, PROGRAM, Numbers
+from engine.recall.bars import Picture, Signs, Struck, picture
+from engine.recall.contexts import BAR, PITCH, POSITION, PROGRAM, VELOCITY
 from engine.recall.habit import Habit
 
 SURE = np.float32(0.999)
-"""Chance of the earlier bar's token, before the grammar has its say."""
+"""Chance of a note that is held, before the grammar has its say."""
+
+UNSURE = np.float32(math.log1p(-SURE))
+
+OTHERWISE = np.float32(math.log(0.03))
+"""Added to a free note's pitch of the last time, or the bar would be the same again."""
 
 STALE, WARMER, MOST_STILL = 0.6, 0.25, 3
 """For each time that a bar was repeated at once, up to three: what is left of the past's share, and
 how much warmer the next one is drawn."""
 
-NOTE_TOKENS = 4
-"""Program, pitch, velocity, duration."""
+START = -1, -2, -1
+"""The place before the first note; programs begin at -1."""
+
+Row = NDArray[np.float32]
 
 
 class Refrain:
     """One take's place in the bar that it repeats."""
 
-    def __init__(self, tokens: Sequence[int]) -> None:
-        """``tokens`` of the earlier bar, from its Bar token to that of the bar after it."""
-        self._tokens = tokens
-        self._at = 0
+    def __init__(self, notes: Sequence[Struck], held: Sequence[bool], signs: Signs) -> None:
+        """``notes`` of the earlier bar, and which of them are ``held``."""
+        self._notes = notes
+        self._held = held
+        self._signs = signs
+        self._place = START
+        self._kind = BAR
+        self._next = 0
+        self._here: Struck | None = None
+        """The earlier bar's note in this very place."""
 
     @property
-    def expected(self) -> int | None:
-        """The token that comes next; None once the take went its own way."""
-        return self._tokens[self._at] if self._at < len(self._tokens) else None
+    def free(self) -> bool:
+        """Whether what comes next is left open."""
+        if self._kind in (PITCH, VELOCITY):
+            return self._here is None
+        return self._next < len(self._notes) and not self._held[self._next]
 
     def accept(self, token: int) -> None:
         """The take goes on with this token."""
-        self._at = self._at + 1 if token == self.expected else len(self._tokens)
+        self._kind = self._signs.kinds[token]
+        if self._kind == POSITION:
+            self._place = token, *START[1:]
+        elif self._kind == PROGRAM:
+            self._place = self._place[0], self._signs.programs[token], -1
+        elif self._kind == PITCH:
+            self._place = *self._place[:2], token
+        else:
+            return
+        self._here = None
+        while self._next < len(self._notes) and self._notes[self._next].place <= self._place:
+            note = self._notes[self._next]
+            self._here = note if note.place == self._place else None
+            self._next += 1
 
-    def urge(self, row: NDArray[np.float32]) -> None:
-        """Make the expected token likely among log-probabilities ``[V]``, in place."""
-        token = self.expected
-        if token is not None:
-            row += np.log1p(-SURE)
-            row[token] = np.logaddexp(row[token], np.log(SURE))
+    def urge(self, row: Row) -> None:
+        """Pull log-probabilities ``[V]`` towards the bar that is repeated, in place."""
+        if not self.free:
+            token = self._expected()
+            if token is not None:
+                row += UNSURE
+                row[token] = np.logaddexp(row[token], np.log(SURE))
+        elif self._kind not in (PITCH, VELOCITY):
+            note = self._notes[self._next]
+            if self._kind == PROGRAM and self._is_here(note):
+                row[note.pitch] += OTHERWISE
+            held = next((n for n, h in self._rest() if h), None)
+            if held is not None:
+                self._reserve(row, held)
+
+    def _rest(self) -> zip[tuple[Struck, bool]]:
+        return zip(self._notes[self._next :], self._held[self._next :], strict=True)
+
+    def _is_here(self, note: Struck) -> bool:
+        """Whether a note stands where the last Program token has brought the take."""
+        return note.place[:2] == self._place[:2]
+
+    def _expected(self) -> int | None:
+        """The token that leads to the next note; None where the take has gone elsewhere."""
+        if self._here is not None and self._kind in (PITCH, VELOCITY):
+            return self._here.velocity if self._kind == PITCH else self._here.duration
+        if self._next == len(self._notes):
+            return None if self._kind in (POSITION, PROGRAM) else self._signs.bar
+        note = self._notes[self._next]
+        if self._kind == PROGRAM:
+            return note.pitch if self._is_here(note) else None
+        if note.position == self._place[0]:
+            return self._signs.program_ids[note.program]
+        return None if self._kind == POSITION else note.position
+
+    def _reserve(self, row: Row, held: Struck) -> None:
+        """Make everything unlikely that would leave the note that is held behind."""
+        here = held.position == self._place[0]
+        if self._kind == PROGRAM:
+            if self._is_here(held):
+                row[held.pitch + 1 :] += UNSURE
+            return
+        if here:
+            for token, program in self._signs.programs.items():
+                if program > held.program:
+                    row[token] += UNSURE
+        if self._kind != POSITION:
+            positions = self._signs.positions
+            first = positions.start if here else held.position + 1
+            row[first : positions.stop] += UNSURE
+            row[self._signs.bar] += UNSURE
 
 
 class Course:
     """One take's way through its bars: which of them repeat which."""
 
     def __init__(
-        self,
-        earlier: Callable[[int], Sequence[int]],
-        habit: Habit,
-        bar: int,
-        fit: Callable[[Sequence[int], int], Sequence[int]],
-        content: Callable[[Sequence[int]], int] = lambda tokens: hash(tuple(tokens)),
-    ) -> None:
-        """``earlier(n)`` is the song's bar ``n`` bars before the take, from 1; ``bar`` is the Bar
-        token. ``fit(tokens, i)`` makes of an earlier bar what the take's bar ``i`` may have of it.
-        ``content`` is equal for bars that are taken to be the same.
+        self, earlier: Callable[[int], Sequence[Struck] | None], habit: Habit, signs: Signs,
+        programs: Container[int],
+    ) -> None:  # fmt: skip
+        """``earlier(n)`` are the song's notes ``n`` bars before the take, from 1, or None; of these
+        and of the take's, those of ``programs`` count.
         """
-        self._content = content
         self._earlier = earlier
         self._habit = habit
-        self._bar = bar
-        self._fit = fit
-        self._own: list[list[int]] = []
+        self._signs = signs
+        self._programs = programs
+        self._own: list[list[Struck]] = []
+        """The take's bars, but for the last."""
+        self._tokens: list[int] | None = None
+        """Of the last one; None before the first."""
         self._refrain: Refrain | None = None
         self._still = 0
         """How often the bar before was repeated at once, in a row."""
 
     @property
+    def free(self) -> bool:
+        """Whether what comes next is no repetition."""
+        return self._refrain is None or self._refrain.free
+
+    @property
     def share(self) -> float:
         """The share of the song's past in what comes next."""
-        return 1.0 if self._refrain else min(self._habit.share, STALE**self._still)
+        return min(self._habit.share, STALE**self._still) if self.free else 1.0
 
     @property
     def warmth(self) -> float:
         """What temperature is multiplied with: who has said the same thing twice is bored."""
-        return 1.0 if self._refrain else 1.0 + WARMER * self._still
+        return 1.0 + WARMER * self._still if self.free else 1.0
 
     def accept(self, token: int) -> None:
         """The take goes on with this token."""
-        if token == self._bar:
+        if token == self._signs.bar:
+            if self._tokens is not None:
+                self._own.append(self._mine(self._signs.read(self._tokens)))
+            self._tokens = []
             self._still = self._count_still()
-            self._refrain = self._begin(len(self._own))
-            self._own.append([])
-        if self._own:
-            self._own[-1].append(token)
+            self._refrain = self._begin()
+        elif self._tokens is not None:
+            self._tokens.append(token)
         if self._refrain is not None:
             self._refrain.accept(token)
 
-    def _count_still(self) -> int:
-        bar = len(self._own)
-        last = [self._bar_before(bar, distance) for distance in range(1, MOST_STILL + 2)]
-        contents = [self._content(tokens) for tokens in last if tokens]
-        return len(list(takewhile(lambda pair: pair[0] == pair[1], pairwise(contents))))
-
-    def _bar_before(self, bar: int, distance: int) -> Sequence[int]:
-        """The bar so many bars before one of the take, as far as it concerns the take."""
-        source = bar - distance
-        return self._own[source] if source >= 0 else self._fit(self._earlier(-source), bar)
-
-    def _begin(self, bar: int) -> Refrain | None:
-        distance = self._habit.next()
-        if not distance:
-            return None
-        earlier = self._bar_before(bar, distance)
-        return Refrain([*earlier, self._bar]) if earlier else None
-
-    def urge(self, row: NDArray[np.float32]) -> None:
+    def urge(self, row: Row) -> None:
         """Pull log-probabilities ``[V]`` towards the bar that is repeated, in place."""
         if self._refrain is not None:
             self._refrain.urge(row)
 
+    def _count_still(self) -> int:
+        last = [self._bar_before(distance) for distance in range(1, MOST_STILL + 2)]
+        pictures: list[Picture] = [picture(notes) for notes in last if notes is not None]
+        return len(list(takewhile(lambda pair: pair[0] == pair[1], pairwise(pictures))))
 
-def only(tokens: Sequence[int], programs: Container[int], kinds: Numbers) -> list[int]:
-    """A bar's tokens without the notes of other programs, and without positions left empty."""
-    kept: list[int] = []
-    position: int | None = None
-    skip = 0
-    for token in tokens:
-        if skip:
-            skip -= 1
-        elif kinds[token] == POSITION:
-            position = token
-        elif kinds[token] == PROGRAM and token not in programs:
-            skip = NOTE_TOKENS - 1
-        else:
-            if position is not None:
-                kept.append(position)
-                position = None
-            kept.append(token)
-    return kept
+    def _bar_before(self, distance: int) -> Sequence[Struck] | None:
+        """The bar so many bars before the one that begins, as far as it concerns the take."""
+        if distance <= len(self._own):
+            return self._own[-distance]
+        notes = self._earlier(distance - len(self._own))
+        return None if notes is None else self._mine(notes)
+
+    def _mine(self, notes: Sequence[Struck]) -> list[Struck]:
+        return [note for note in notes if note.program in self._programs]
+
+    def _begin(self) -> Refrain | None:
+        echo = self._habit.next()
+        if echo is None:
+            return None
+        notes = self._bar_before(echo.distance)
+        if notes is None:
+            return None
+        return Refrain(notes, self._habit.kept(echo, notes, self._signs), self._signs)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from engine.recall import blend, chains, contexts, loops
+from engine.recall.bars import Signs, Struck
 from engine.recall.compiled import loops as compile_loops
 from engine.recall.contexts import COUNT
 from engine.recall.gate import Gate
@@ -26,7 +27,7 @@ from engine.recall.memory import (
     Recollection,
     softmax,
 )
-from engine.recall.refrain import Course, only
+from engine.recall.refrain import Course, Refrain
 from engine.tokens.vocabulary import Vocabulary
 from engine.worker.wire import Room, Wish
 from tests.support.tiny_model import GATE, TOKENIZER
@@ -67,10 +68,9 @@ def remembering(bars: Sequence[Sequence[int]]) -> Memory:
 
 def plain(memory: Memory, takes: int = 1, says: np.ndarray = ALL) -> Recollection:
     """The mixture alone: no bar is to be repeated."""
-    habits = [Habit((0,), 1, 1, number) for number in range(takes)]
     courses = [
-        Course(lambda bars: (), habit, VOCABULARY.bar, lambda tokens, bar: tokens)
-        for habit in habits
+        Course(lambda bars: None, Habit([], 1, 1, number), Signs.of(VOCABULARY), {0})
+        for number in range(takes)
     ]
     return Recollection(memory._past, memory.gate, courses, says)
 
@@ -150,20 +150,47 @@ class TestFollow:
         assert added == [2]
 
 
+def sounding(pitch: int, velocity: int = 8, duration: int = 3) -> list[int]:
+    v = VOCABULARY
+    return [v.bar, v.time_signature[3], v.position[0], v.program[0], v.pitch[pitch],
+            v.velocity[velocity], v.duration[duration]]  # fmt: skip
+
+
+def distances(song: Sequence[Sequence[int]], *programs: int) -> list[int]:
+    numbers = [VOCABULARY.programs[program] for program in programs or (0,)]
+    echoes = remembering(song).outlook(numbers).echoes
+    return [0 if echo is None else echo.distance for echo in echoes]
+
+
 def test_distances_of_repetition() -> None:
-    start, a, b, c = [1], [VOCABULARY.bar, 60], [VOCABULARY.bar, 61], [VOCABULARY.bar, 62]
-    assert remembering([]).distances() == []
-    assert remembering([start, a]).distances() == []
-    assert remembering([start, a, a]).distances() == [1]
-    assert remembering([start, a, b, a, c]).distances() == [0, 2, 0]
-    assert remembering([start, *[a, b] * 12]).distances() == [2] * 16
+    start, a, b, c = [1], sounding(40), sounding(41), sounding(42)
+    assert distances([]) == []
+    assert distances([start, a]) == []
+    assert distances([start, a, a]) == [1]
+    assert distances([start, a, b, a, c]) == [0, 2, 0]
+    assert distances([start, *[a, b] * 12]) == [2] * 16
+    assert distances([start, a, a], 4) == [0]  # of another instrument there is nothing
 
 
 def test_loud_and_long_make_no_other_bar() -> None:
-    v = VOCABULARY
-    bars = [[v.bar, v.position[0], v.program[0], v.pitch[40], v.velocity[i], v.duration[i]]
-            for i in (3, 5)]  # fmt: skip
-    assert remembering([[1], *bars]).distances() == [1]
+    assert distances([[1], sounding(40, 3, 3), sounding(40, 5, 5)]) == [1]
+
+
+def test_an_outlook_is_kept_while_nothing_is_heard() -> None:
+    song = [[1], *[sounding(40)] * 4]
+    memory = remembering(song)
+    first = memory.outlook([0])
+    echoes = first.echoes
+    assert memory.outlook([0]) is first
+    assert memory.outlook([0]).echoes is echoes
+    memory.follow(named([*song, sounding(41)]))
+    assert memory.outlook([0]).echoes == remembering([*song, sounding(41)]).outlook([0]).echoes
+    assert memory.outlook([0]).echoes != echoes
+    memory.follow(named(song))
+    assert memory.outlook([0]).echoes == echoes
+    for program in range(1, 20):
+        memory.outlook([program])
+    assert memory.outlook([0]) is not first
 
 
 class TestExpect:
@@ -292,6 +319,17 @@ class TestRefrain:
         other = [v.program[4], v.pitch[pitch - 12], v.velocity[8], v.duration[3]]
         return [v.bar, v.time_signature[3], v.position[0], *note, *other, v.position[24], *other]
 
+    def only(self, bar: Sequence[int], programs: Sequence[int]) -> list[int]:
+        """Of a bar of the above, what some instruments play."""
+        v = VOCABULARY
+        kept = list(bar[:2])
+        if 0 in programs or 4 in programs:
+            kept.append(bar[2])
+        kept += bar[3:7] if 0 in programs else []
+        kept += bar[7:] if 4 in programs else []
+        assert set(programs) <= {0, 4} and v.program[0] == bar[3]
+        return kept
+
     def best(self, recollection: Recollection) -> int:
         """What comes next where the network would rather have something else."""
         network = np.zeros((1, SIZE), dtype=np.float32)
@@ -303,37 +341,77 @@ class TestRefrain:
         self, programs: tuple[int, ...]
     ) -> None:
         song = [[1], self.bar(40), self.bar(43), *[self.bar(40), self.bar(43)] * 6]
-        kept = {VOCABULARY.program[program] for program in programs}
         repeated = 0
         for seed in range(8):
             recollection = remembering(song).recollect(wish(*programs, seed=seed))
             for earlier in (song[-2], song[-1], song[-2], song[-1]):
-                wanted = only(earlier, kept, KINDS)
+                wanted = self.only(earlier, programs)
                 recollection.accept([wanted[0]])
-                made = [wanted[0]]
-                for token in wanted[1:]:
+                recollection.accept([wanted[1]])
+                made = wanted[:2]
+                for token in wanted[2:]:
                     made.append(self.best(recollection))
                     recollection.accept([token])
                 repeated += made == wanted
         assert repeated >= 20
 
-    def test_going_its_own_way_lasts_to_the_bar_line(self) -> None:
-        recollection = remembering([[1], *[self.bar(40)] * 8]).recollect(wish(0, 4, seed=1))
-        course = recollection._takes[0][1]
-        course.accept(VOCABULARY.bar)
-        if course._refrain is None:
-            pytest.skip("this seed begins with a free bar")
-        course.accept(VOCABULARY.position[3])
-        assert course._refrain.expected is None
+    def row(self, refrain: Refrain) -> np.ndarray:
+        """What a network without an opinion is urged to."""
+        row = np.full(SIZE, -np.log(SIZE), dtype=np.float32)
+        refrain.urge(row)
+        return row
 
+    def begun(self, held: Sequence[bool]) -> tuple[list[Struck], Refrain]:
+        signs = Signs.of(VOCABULARY)
+        notes = signs.read(self.bar(40))
+        refrain = Refrain(notes, held, signs)
+        refrain.accept(VOCABULARY.bar)
+        refrain.accept(VOCABULARY.time_signature[3])
+        return notes, refrain
 
-def test_only_some_instruments() -> None:
-    v = VOCABULARY
-    first = [v.program[0], v.pitch[40], v.velocity[8], v.duration[3]]
-    second = [v.program[4], v.pitch[30], v.velocity[8], v.duration[3]]
-    bar = [v.bar, v.time_signature[3], v.position[0], *first, v.position[2], *second,
-           v.position[5], *second, *first]  # fmt: skip
-    assert only(bar, {v.program[0], v.program[4]}, KINDS) == bar
-    assert only(bar, {v.program[0]}, KINDS) == [*bar[:2], v.position[0], *first, v.position[5],
-                                                *first]  # fmt: skip
-    assert only(bar, set(), KINDS) == bar[:2]
+    def test_a_note_that_was_left_out_takes_none_along(self) -> None:
+        """What the grammar rules out is gone, and what stands behind it still comes."""
+        v = VOCABULARY
+        notes, refrain = self.begun([True] * 3)
+        for token in (v.position[0], v.program[0], v.pitch[50], v.velocity[8], v.duration[3]):
+            refrain.accept(token)
+        assert self.row(refrain).argmax() == v.program[4]
+        refrain.accept(v.program[4])
+        assert self.row(refrain).argmax() == notes[1].pitch
+
+    def test_free_notes_are_others_up_to_the_next_that_is_held(self) -> None:
+        v = VOCABULARY
+        notes, refrain = self.begun([False, False, True])
+        assert refrain.free
+        row = self.row(refrain)
+        assert row[v.position[24]] == row[v.position[3]] > row[v.position[25]]
+        assert row[v.bar] == row[v.position[40]] == row[v.position[25]]
+        refrain.accept(v.position[0])
+        refrain.accept(v.program[0])
+        row = self.row(refrain)
+        assert row[notes[0].pitch] < row[v.pitch[41]] == row[v.pitch[39]]
+        refrain.accept(v.pitch[41])
+        assert refrain.free
+        np.testing.assert_array_equal(self.row(refrain), np.float32(-np.log(SIZE)))
+        for token in (v.velocity[8], v.duration[3], v.position[24], v.program[0]):
+            refrain.accept(token)
+        refrain.accept(v.pitch[20])
+        refrain.accept(v.velocity[8])
+        refrain.accept(v.duration[3])
+        assert self.row(refrain).argmax() == v.program[4]
+        refrain.accept(v.program[4])
+        assert self.row(refrain).argmax() == notes[2].pitch
+
+    def test_a_bar_ends_where_the_earlier_one_did(self) -> None:
+        v = VOCABULARY
+        _, refrain = self.begun([True] * 3)
+        for token in self.bar(40)[2:]:
+            assert self.row(refrain).argmax() == token
+            refrain.accept(token)
+        assert self.row(refrain).argmax() == v.bar
+
+    def test_elsewhere_nothing_is_expected(self) -> None:
+        v = VOCABULARY
+        _, refrain = self.begun([True] * 3)
+        refrain.accept(v.position[3])
+        np.testing.assert_array_equal(self.row(refrain), np.float32(-np.log(SIZE)))
