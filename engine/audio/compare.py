@@ -11,7 +11,7 @@ from engine.audio.grid import Grid, nearest
 from engine.audio.level import SILENCE, loudness
 from engine.audio.rank import Measures
 from engine.audio.seam import click
-from engine.audio.spectrum import unlikeness
+from engine.audio.spectrum import bands, unlikeness
 from engine.audio.tempo import Beat, measure
 from engine.errors import SidemanError
 
@@ -27,6 +27,7 @@ class Reference:
         self.bar = bar
         self.loudness = loudness(prompt, grid.rate)
         self.beat = self._own_beat()
+        self._bands = bands(prompt, grid.rate)
 
     def measure(self, take: Audio) -> Measures:
         """How ``take``, which begins at that bar line, goes on from the prompt."""
@@ -40,7 +41,7 @@ class Reference:
             level_lu=_apart(own, self.loudness),
             entry_lu=max(0.0, _apart(self.loudness, self._entry(take), signed=True)),
             click=max(0.0, click(self.prompt, take, rate) - 1),
-            unlikeness_db=unlikeness(self.prompt, take, rate),
+            unlikeness_db=unlikeness(self._bands, bands(take, rate)),
         )
 
     def _own_beat(self) -> Beat:

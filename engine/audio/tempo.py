@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.audio import Audio
-from engine.audio.grid import Grid
+from engine.audio.grid import Grid, exactly
 from engine.audio.spectrum import magnitudes
 from engine.music import TICKS_PER_BEAT, Meter
 
@@ -147,6 +147,29 @@ def measure(audio: Audio, grid: Grid, bar: int = 0) -> Beat:
     above = float(heights[top] - usual * weights.sum())
     confidence = max(0.0, 1 - by_chance / above) if above > 0 else 0.0
     return Beat(offset * 1000, ratio, (ratio - 1) * float(places[-1]) * 1000, confidence)
+
+
+class Fitted(NamedTuple):
+    """Sound made to fill some bars."""
+
+    audio: Audio
+    beat: Beat
+    """As it was measured, before anything was done."""
+    stretched: bool
+
+
+def fit(audio: Audio, grid: Grid, bar: int, bars: int) -> Fitted:
+    """``audio``, which begins at the line of ``bar``, as ``bars`` bars long to the sample.
+
+    A small error of tempo is stretched away where there is sound enough for it: what plays too
+    slowly becomes shorter, so up to `MENDABLE` more than the bars should be there. A great error is
+    left to be seen in the beat's verdict.
+    """
+    samples = grid.length(bar, bars)
+    beat = measure(audio[:samples], grid, bar)
+    if beat.verdict is Verdict.STRETCH and len(audio) >= samples * beat.ratio:
+        return Fitted(exactly(stretch(audio, grid.rate, beat.ratio), samples), beat, True)
+    return Fitted(exactly(audio, samples), beat, False)
 
 
 def stretch(audio: Audio, rate: int, ratio: float) -> Audio:

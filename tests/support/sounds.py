@@ -1,6 +1,12 @@
 """Sounds whose level, tempo and place are known."""
 
+import os
+from functools import cache
+from pathlib import Path
+
 import numpy as np
+import pytest
+import soundfile
 
 from engine.audio import Audio
 
@@ -39,3 +45,16 @@ def hits(
             sound[first : first + len(time)] += struck
     stereo = sound[: round(seconds * rate), None] * [0.5, 0.4]
     return stereo.astype(np.float32)
+
+
+@cache
+def recorded_loops() -> dict[str, tuple[Audio, int]]:
+    """The project's loops by name, each with its rate; skips the test where they are not."""
+    data = Path(os.environ.get("SIDEMAN_DATA") or Path(__file__).parents[3] / "shared/data")
+    files = sorted((data / "audio/loops").glob("loop_*.flac"))
+    if not files:
+        pytest.skip("needs the project's music data")
+    return {
+        file.stem.removeprefix("loop_"): soundfile.read(file, dtype="float32", always_2d=True)
+        for file in files
+    }

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from engine.audio.compare import Reference
 from engine.audio.grid import Grid
 from engine.audio.rank import TOLERABLE, WORST, Measures, cost, rank
-from tests.support.sounds import hits, noise
+from tests.support.sounds import hits, noise, recorded_loops
 
 PERFECT = Measures(**{field.name: 0.0 for field in fields(Measures)})
 GRID = Grid(32_000, 120)
@@ -89,3 +89,15 @@ def test_a_silent_candidate_is_last() -> None:
     reference = Reference(beats(8.0), GRID, 4)
     measures = [reference.measure(take) for take in (beats(2.0) * 0, beats(2.0, late=0.03))]
     assert rank(measures) == [1, 0]
+
+
+@pytest.mark.parametrize(("loop", "beats"), [("breakbeat", 4), ("compus", 16)])
+def test_of_all_recorded_loops_a_loops_own_bar_goes_on_best(loop: str, beats: int) -> None:
+    loops = recorded_loops()
+    sound, rate = loops[loop]
+    grid = Grid(rate, beats * 60 * rate / len(sound))
+    reference = Reference(sound, grid, beats // 4)
+    bar = grid.length(0)
+    names = [name for name, (other, _) in loops.items() if len(other) >= bar]
+    measures = [reference.measure(loops[name][0][:bar]) for name in names]
+    assert names[rank(measures)[0]] == loop

@@ -3,7 +3,7 @@ import pytest
 
 from engine.audio import Audio
 from engine.audio.seam import CLICK, FADES, click, crossfade, join
-from tests.support.sounds import hits, noise, sine
+from tests.support.sounds import hits, noise, recorded_loops, sine
 
 RATE = 48_000
 
@@ -94,3 +94,21 @@ def test_different_sounds_keep_their_power() -> None:
 def test_opposite_sounds_are_not_boosted() -> None:
     sound = sine(100, 0.1)
     assert np.abs(crossfade(sound, -sound)).max() <= 1.0
+
+
+def test_recorded_loops_hold_no_click_wherever_they_are_cut() -> None:
+    random = np.random.default_rng(0)
+    for name, (sound, rate) in recorded_loops().items():
+        for place in random.integers(1000, len(sound) - 1000, 20):
+            assert click(sound[:place], sound[place:], rate) <= CLICK, (name, place)
+
+
+def test_recorded_sound_that_jumps_is_mended() -> None:
+    """What goes on from one place of a loop is cut off, and another place of it put there."""
+    random = np.random.default_rng(0)
+    sound, rate = recorded_loops()["drone_g_97"]
+    for place, other in random.integers(1000, len(sound) - 5000, (10, 2)):
+        before, beyond, after = sound[:place], sound[place:], sound[other:]
+        seam = join(before, after, rate, beyond)
+        assert seam.click <= CLICK
+        assert seam.fade <= 0.01 * rate

@@ -1,13 +1,10 @@
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from engine.audio.grid import Grid
-from engine.audio.tempo import MENDABLE, Beat, Verdict, measure, stretch
+from engine.audio.tempo import MENDABLE, Beat, Verdict, fit, measure, stretch
 from engine.music import Meter, MeterMap
-from tests.support.sounds import hits, noise, sine
+from tests.support.sounds import hits, noise, recorded_loops, sine
 
 KINDS = ["click", "noise", "kick", "tone"]
 
@@ -104,18 +101,40 @@ def test_stretching_puts_a_tempo_right(ratio: float) -> None:
     assert beat.offset_ms == pytest.approx(10, abs=3)
 
 
+def test_a_piece_is_fitted_to_its_bars() -> None:
+    pytest.importorskip("python_stretch")
+    grid = Grid(44_100, 93.7)
+    samples = grid.length(5, 4)
+
+    def fitted(bars: int, ratio: float):
+        return fit(played(93.7, bars, 0.0, ratio, rate=44_100), grid, 5, 4)
+
+    slow, short, fast, wrong, right = (
+        fitted(5, 1.02),
+        fitted(4, 1.02),
+        fitted(4, 0.98),
+        fitted(5, 1.05),
+        fitted(5, 1.0),
+    )
+    assert {len(each.audio) for each in (slow, short, fast, wrong, right)} == {samples}
+    assert [each.stretched for each in (slow, short, fast, wrong, right)] == [
+        True,
+        False,
+        True,
+        False,
+        False,
+    ]
+    assert wrong.beat.verdict is Verdict.REJECT
+    assert abs(measure(slow.audio, grid, 5).drift_ms) < 5
+    assert abs(measure(fast.audio, grid, 5).drift_ms) < 5
+
+
 @pytest.mark.parametrize(
     ("loop", "beats"),
     [("amen_full", 16), ("breakbeat", 4), ("compus", 16), ("garzul", 16), ("tabla", 32)],
 )
 def test_recorded_loops_keep_their_own_time(loop: str, beats: int) -> None:
-    data = Path(os.environ.get("SIDEMAN_DATA") or Path(__file__).parents[4] / "shared/data")
-    file = data / f"audio/loops/loop_{loop}.flac"
-    if not file.exists():
-        pytest.skip("needs the project's music data")
-    import soundfile
-
-    sound, rate = soundfile.read(file, dtype="float32", always_2d=True)
+    sound, rate = recorded_loops()[loop]
     beat = measure(sound, Grid(rate, beats * 60 * rate / len(sound)))
     assert abs(beat.offset_ms) < 10
     assert abs(beat.drift_ms) < 10
