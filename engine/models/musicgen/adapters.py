@@ -133,7 +133,8 @@ class Adapters:
                 raise SidemanError(
                     Code.BAD_ARGUMENTS, f"an adapter's strength is 0 to {STRONGEST:g}"
                 )
-        wanted = {name: float(strength) for name, strength in strengths.items() if strength}
+        # In the order of their names: sums of floats hang on it.
+        wanted = {name: float(strengths[name]) for name in sorted(strengths) if strengths[name]}
         if wanted == self._strengths:
             return
         touched = {
@@ -148,7 +149,7 @@ class Adapters:
                 if (correction := self._resident[one].corrections.get(name)) is not None
             ]
             # Written in place: whoever holds a view of the weight, a graph above all, sees it.
-            parameter.data.copy_(torch.stack([base.float(), *added]).sum(0) if added else base)
+            parameter.data.copy_(sum(added, start=base.float()) if added else base)
         self._strengths = wanted
         self.version += 1
 

@@ -225,7 +225,7 @@ def _decoder_config(path: Path, settings: Settings) -> Any:
         for name in ("dim", "num_heads", "num_layers", "hidden_scale", "n_q", "card")
     }
     channels = 2 if stereo else 1
-    expected = list(Delay.of(numbers["n_q"], channels, 0).delays)
+    expected = list(Delay(numbers["n_q"], channels, 0).delays)
     if (delays := _at(settings, "codebooks_pattern.delay.delays", expected)) != expected:
         raise bad_file(path, f"has delays {str(delays)[:40]}, and only {expected} are played")
     return MusicgenDecoderConfig(

@@ -45,7 +45,7 @@ class Captured:
         Keys and values need no such care: the step that follows writes the same ones again.
         """
         b = self._step.buffers
-        touched = (b.sequence, b.position, b.frame)
+        touched = (b.sequence, b.position, b.past_mask)
         before = [tensor.clone() for tensor in touched]
 
         def put_back() -> None:

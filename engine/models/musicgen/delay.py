@@ -23,21 +23,22 @@ UNKNOWN = -1
 class Delay:
     """The pattern of one model."""
 
-    delays: tuple[int, ...]
-    """Steps that each codebook comes later, ``[K]``; the first is 0."""
+    codebooks: int
+    """K, those of all channels together."""
 
+    channels: int
     pad: int
     """The token where no code is: one past the codebook's last."""
 
-    @staticmethod
-    def of(codebooks: int, channels: int, pad: int) -> Delay:
-        """The pattern that MusicGen is trained with: one step more per codebook of a channel."""
-        return Delay(tuple(k // channels for k in range(codebooks)), pad)
+    @property
+    def delays(self) -> tuple[int, ...]:
+        """Steps that each codebook comes later, ``[K]``: one more for each of a channel."""
+        return tuple(k // self.channels for k in range(self.codebooks))
 
     @property
     def longest(self) -> int:
         """Steps between a frame's first code and its last, D."""
-        return max(self.delays)
+        return (self.codebooks - 1) // self.channels
 
     def places(self, frames: int) -> int:
         """Places that so many whole frames take, the one before the first included."""
@@ -51,8 +52,8 @@ class Delay:
         Raises ``ValueError`` where ``places`` are too few for the codes or the frames.
         """
         batch, codebooks, known = codes.shape
-        if codebooks != len(self.delays):
-            raise ValueError(f"{codebooks} codebooks where the model has {len(self.delays)}")
+        if codebooks != self.codebooks:
+            raise ValueError(f"{codebooks} codebooks where the model has {self.codebooks}")
         total = known if frames is None else frames
         if total < known or self.places(total) > places:
             raise ValueError(f"{total} frames, {known} of them known, in {places} places")
@@ -65,9 +66,15 @@ class Delay:
                 sequence[:, k, begin + frames :] = self.pad
         return sequence
 
-    def offsets(self, device: torch.device | str = "cpu") -> Tensor:
-        """How far each code of a frame stands before the frame's last one, ``[K]``, at most 0."""
-        return torch.tensor([delay - self.longest for delay in self.delays], device=device)
+    def frame(self, sequence: Tensor, place: int) -> Tensor:
+        """The codes ``[B, K]`` of the frame whose last one stands at ``place``: a slanting view."""
+        batch, channels = len(sequence), self.channels
+        row, book, step = sequence.stride()
+        return sequence.as_strided(
+            (batch, self.codebooks // channels, channels),
+            (row, channels * book + step, book),
+            sequence.storage_offset() + step * (place - self.longest),
+        ).flatten(1)
 
     def codes(self, sequence: Tensor, frames: int) -> Tensor:
         """The first ``frames`` whole frames of a sequence, ``[B, K, frames]``."""

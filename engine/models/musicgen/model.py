@@ -33,7 +33,7 @@ class MusicGen:
         self.packed = Packed(network.decoder)
         config = network.config
         self.channels: int = config.decoder.audio_channels
-        self.delay = Delay.of(self.packed.codebooks, self.channels, self.packed.card)
+        self.delay = Delay(self.packed.codebooks, self.channels, self.packed.card)
         self.text = TextEncoder(
             network.text_encoder, getattr(network, "enc_to_dec_proj", None), checkpoint.tokenizer
         )

@@ -20,6 +20,7 @@ class Norm:
     weight: Tensor
     bias: Tensor
     eps: float
+    shape: tuple[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +29,27 @@ class Layer:
 
     self_norm: Norm
     qkv: Tensor
-    """Queries, keys and values ``[3D, D]``."""
+    """Queries, keys and values ``[D, 3D]``; matrices here are ``[in, out]``."""
 
     self_out: Tensor
-    """``[D, D]``, transposed: ``[in, out]``."""
+    """``[D, D]``"""
 
     text_norm: Norm
     text_q: Tensor
     """``[D, D]``"""
 
     text_kv: Tensor
-    """Keys and values of the prompt ``[2D, D]``."""
+    """Keys and values of the prompt ``[D, 2D]``."""
 
     text_out: Tensor
-    """``[D, D]``, transposed."""
+    """``[D, D]``"""
 
     feed_norm: Norm
     feed_in: Tensor
-    """``[F, D]``"""
+    """``[D, F]``"""
 
     feed_out: Tensor
-    """``[F, D]``, transposed."""
+    """``[F, D]``"""
 
 
 class Packed:
@@ -65,8 +66,8 @@ class Packed:
         self.embedding = _join(*(table.weight for table in inner.embed_tokens))
         """``[K * (V + 1), D]``"""
 
-        self.head = _join(*(head.weight for head in network.lm_heads))
-        """``[K * V, D]``"""
+        self.head = _join(*(head.weight for head in network.lm_heads)).t()
+        """``[D, K * V]``"""
 
         self.norm = _norm(inner.layer_norm)
         self.layers = [_layer(layer) for layer in inner.layers]
@@ -99,20 +100,20 @@ def _join(*parameters: Any) -> Tensor:
 
 
 def _norm(module: Any) -> Norm:
-    return Norm(module.weight.detach(), module.bias.detach(), module.eps)
+    return Norm(module.weight.detach(), module.bias.detach(), module.eps, (len(module.weight),))
 
 
 def _layer(layer: Any) -> Layer:
     own, text = layer.self_attn, layer.encoder_attn
     return Layer(
         self_norm=_norm(layer.self_attn_layer_norm),
-        qkv=_join(own.q_proj.weight, own.k_proj.weight, own.v_proj.weight),
+        qkv=_join(own.q_proj.weight, own.k_proj.weight, own.v_proj.weight).t(),
         self_out=own.out_proj.weight.detach().t(),
         text_norm=_norm(layer.encoder_attn_layer_norm),
-        text_q=text.q_proj.weight.detach(),
-        text_kv=_join(text.k_proj.weight, text.v_proj.weight),
+        text_q=text.q_proj.weight.detach().t(),
+        text_kv=_join(text.k_proj.weight, text.v_proj.weight).t(),
         text_out=text.out_proj.weight.detach().t(),
         feed_norm=_norm(layer.final_layer_norm),
-        feed_in=layer.fc1.weight.detach(),
+        feed_in=layer.fc1.weight.detach().t(),
         feed_out=layer.fc2.weight.detach().t(),
     )

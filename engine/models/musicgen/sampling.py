@@ -6,7 +6,6 @@ a table, so that a row of a batch gets what it would get alone, and a captured g
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,11 +39,6 @@ class Sampling:
             raise ValueError("guidance is 0 to 100")
 
     @property
-    def share(self) -> float:
-        """``top_p`` as `likely` takes it: infinity where it is to leave out nothing."""
-        return self.top_p if self.top_p < 1 else math.inf
-
-    @property
     def greedy(self) -> bool:
         """Whether nothing is left to chance."""
         return self.temperature == 0
@@ -65,21 +59,26 @@ def chances(seeds: Sequence[int], turn: int, places: int, codebooks: int) -> Ten
     return torch.from_numpy(np.stack(tables, axis=1).astype(np.float32) / (1 << 23))
 
 
-def likely(logits: Tensor, temperature: Tensor, top_k: int, top_p: Tensor) -> tuple[Tensor, Tensor]:
-    """The codes to choose among and their chances, most likely first, both ``[..., k]``.
+def likely(
+    logits: Tensor, temperature: Tensor, top_k: int, top_p: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The codes to choose among and their chances, both ``[..., k]``.
 
     ``logits`` are ``[..., V]``; the chances of codes that are out of the question are 0, and the
-    others add up to what they have of the whole. A ``top_p`` of infinity leaves out nothing, where
-    1 would leave out what rounding has put behind all.
+    others add up to what they have of the whole.
     """
     codes = min(top_k or logits.shape[-1], logits.shape[-1])
-    values, indices = logits.topk(codes)
+    values, indices = logits.topk(codes, sorted=top_p is not None)
     shares = torch.softmax(values / temperature, dim=-1)
+    if top_p is None:
+        return indices, shares
     before = shares.cumsum(-1) - shares
-    return indices, torch.where(before < top_p, shares, 0.0)
+    return indices, shares * (before < top_p)
 
 
-def draw(logits: Tensor, chance: Tensor, temperature: Tensor, top_k: int, top_p: Tensor) -> Tensor:
+def draw(
+    logits: Tensor, chance: Tensor, temperature: Tensor, top_k: int, top_p: Tensor | None
+) -> Tensor:
     """One code for each of ``logits`` ``[..., V]`` by ``chance`` ``[...]``: int64 ``[...]``."""
     indices, shares = likely(logits, temperature, top_k, top_p)
     sums = shares.cumsum(-1)

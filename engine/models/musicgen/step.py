@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from engine.models.musicgen.delay import Delay
 from engine.models.musicgen.packed import Norm, Packed
 from engine.models.musicgen.sampling import Sampling, draw
 
@@ -34,10 +33,10 @@ class Buffers:
         like, layers = packed.head, len(packed.layers)
         ints = torch.zeros((), dtype=torch.int64, device=packed.device)
         floats = torch.zeros((), dtype=torch.float32, device=packed.device)
-        self.past = like.new_zeros(layers, 2, rows, heads, places, width // heads)
+        self.past = like.new_zeros(layers, rows, 2, heads, places, width // heads)
         """Keys and values of what came before."""
 
-        self.text = like.new_zeros(layers, 2, rows, heads, text, width // heads)
+        self.text = like.new_zeros(layers, rows, 2, heads, text, width // heads)
         """Keys and values of the prompts; zeros, which add nothing, where there is none."""
 
         self.text_mask = like.new_zeros(rows, 1, 1, text)
@@ -47,8 +46,8 @@ class Buffers:
         self.position = ints.new_zeros(1)
         """The place whose codes the next step takes in."""
 
-        self.frame = ints.new_zeros(batch, books)
-        """The codes of the frame that the last step completed."""
+        self.past_mask = like.new_zeros(places)
+        """0 for every place before that one, -inf behind; the step opens its own."""
 
         self.chances = floats.new_zeros(places, batch, books)
         self.guided = ints.new_tensor(guided)
@@ -63,20 +62,23 @@ class Buffers:
         """R."""
         return self.batch + len(self.guided_rows)
 
+    def go_to(self, place: int) -> None:
+        """Have the next step take in the codes at ``place``."""
+        self.position.fill_(place)
+        self.past_mask.fill_(-torch.inf)[:place] = 0
+
 
 class Step:
     """The step of one model over one set of buffers."""
 
-    def __init__(self, packed: Packed, delay: Delay, buffers: Buffers, sampling: Sampling) -> None:
+    def __init__(self, packed: Packed, buffers: Buffers, sampling: Sampling) -> None:
         self.packed, self.buffers, self.sampling = packed, buffers, sampling
         device = packed.device
         books = torch.arange(packed.codebooks, device=device)
         self._tables = books * (packed.card + 1)
-        self._back = delay.offsets(device)
         self._positions = packed.positions(buffers.places)
-        self._places = torch.arange(buffers.places, device=device)
         self._layers = list(buffers.past)
-        self._text = [(layer[0], layer[1]) for layer in buffers.text]
+        self._text = [(layer[:, 0], layer[:, 1]) for layer in buffers.text]
         self._seen: tuple[int, list[tuple[Tensor, Tensor]]] = (0, [])
 
     def __call__(self, span: int) -> None:
@@ -85,23 +87,23 @@ class Step:
         rows, heads, width = b.rows, p.heads, p.width
         x = self._embed(b.sequence.index_select(2, b.position).squeeze(2))
         x = x + self._positions.index_select(0, b.position)
-        mask = torch.where(self._places[:span] <= b.position, 0.0, -torch.inf).to(p.dtype)
-        mask = mask.view(1, 1, 1, span).expand(rows, 1, 1, span)
+        b.past_mask.index_fill_(0, b.position, 0)
+        mask = b.past_mask[:span].expand(rows, 1, 1, span)
         for layer, past, seen, text in zip(
             p.layers, self._layers, self._past(span), self._text, strict=True
         ):
-            qkv = F.linear(_normed(x, layer.self_norm), layer.qkv)
-            split = qkv.view(rows, 3, heads, 1, width // heads).transpose(0, 1)
-            past.index_copy_(3, b.position, split[1:])
-            found = F.scaled_dot_product_attention(split[0], *seen, mask)
-            x = torch.addmm(x, found.view(rows, width), layer.self_out)
-            q = F.linear(_normed(x, layer.text_norm), layer.text_q)
+            qkv = torch.mm(_normed(x, layer.self_norm), layer.qkv)
+            qkv = qkv.view(rows, 3, heads, 1, width // heads)
+            past.index_copy_(3, b.position, qkv[:, 1:])
+            found = F.scaled_dot_product_attention(qkv[:, 0], *seen, mask)
+            x.addmm_(found.view(rows, width), layer.self_out)
+            q = torch.mm(_normed(x, layer.text_norm), layer.text_q)
             q = q.view(rows, heads, 1, width // heads)
             found = F.scaled_dot_product_attention(q, *text, b.text_mask)
-            x = torch.addmm(x, found.view(rows, width), layer.text_out)
-            hidden = F.gelu(F.linear(_normed(x, layer.feed_norm), layer.feed_in))
-            x = torch.addmm(x, hidden, layer.feed_out)
-        logits = F.linear(_normed(x, p.norm), p.head).view(rows, p.codebooks, p.card).float()
+            x.addmm_(found.view(rows, width), layer.text_out)
+            hidden = F.gelu(torch.mm(_normed(x, layer.feed_norm), layer.feed_in))
+            x.addmm_(hidden, layer.feed_out)
+        logits = torch.mm(_normed(x, p.norm), p.head).view(rows, p.codebooks, p.card).float()
         self._write(self._chosen(self._guide(logits)))
 
     def prefill(self, places: int) -> None:
@@ -111,19 +113,19 @@ class Step:
         x = self._embed(b.sequence[:, :, :places].transpose(1, 2).flatten(0, 1))
         x = x.view(rows, places, width) + self._positions[:places]
         for layer, past, text in zip(p.layers, self._layers, self._text, strict=True):
-            qkv = F.linear(_normed(x, layer.self_norm), layer.qkv)
+            qkv = _normed(x, layer.self_norm) @ layer.qkv
             q, k, v = qkv.view(rows, places, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
-            past[0, :, :, :places] = k
-            past[1, :, :, :places] = v
+            past[:, 0, :, :places] = k
+            past[:, 1, :, :places] = v
             found = F.scaled_dot_product_attention(q, k, v, is_causal=True)
             x = x + found.transpose(1, 2).flatten(2) @ layer.self_out
-            q = F.linear(_normed(x, layer.text_norm), layer.text_q)
+            q = _normed(x, layer.text_norm) @ layer.text_q
             q = q.view(rows, places, heads, width // heads).transpose(1, 2)
             found = F.scaled_dot_product_attention(q, *text, b.text_mask)
             x = x + found.transpose(1, 2).flatten(2) @ layer.text_out
-            hidden = F.gelu(F.linear(_normed(x, layer.feed_norm), layer.feed_in))
+            hidden = F.gelu(_normed(x, layer.feed_norm) @ layer.feed_in)
             x = x + hidden @ layer.feed_out
-        b.position.fill_(places)
+        b.go_to(places)
 
     def _embed(self, tokens: Tensor) -> Tensor:
         """The sum of the codebooks' embeddings for ``[B * n, K]``, and the guided rows' again."""
@@ -150,7 +152,8 @@ class Step:
             return logits.argmax(-1)
         b = self.buffers
         chance = b.chances.index_select(0, b.position).squeeze(0)
-        return draw(logits, chance, b.temperature, self.sampling.top_k, b.top_p)
+        top_p = b.top_p if self.sampling.top_p < 1 else None
+        return draw(logits, chance, b.temperature, self.sampling.top_k, top_p)
 
     def _write(self, chosen: Tensor) -> None:
         """Write down the codes that were not known yet, and move on."""
@@ -159,15 +162,13 @@ class Step:
         known = b.sequence.index_select(2, b.position).squeeze(2)
         codes = torch.where(known < 0, chosen, known)
         b.sequence.index_copy_(2, b.position, codes.unsqueeze(2))
-        back = (b.position + self._back).clamp_min(0).view(1, -1, 1).expand(b.batch, -1, 1)
-        b.frame.copy_(b.sequence.gather(2, back).squeeze(2))
 
     def _past(self, span: int) -> list[tuple[Tensor, Tensor]]:
         if self._seen[0] != span:
-            views = [(p[0, :, :, :span], p[1, :, :, :span]) for p in self._layers]
+            views = [(p[:, 0, :, :span], p[:, 1, :, :span]) for p in self._layers]
             self._seen = (span, views)
         return self._seen[1]
 
 
 def _normed(x: Tensor, norm: Norm) -> Tensor:
-    return F.layer_norm(x, (x.shape[-1],), norm.weight, norm.bias, norm.eps)
+    return torch.layer_norm(x, norm.shape, norm.weight, norm.bias, norm.eps)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from engine.errors import Code, SidemanError
 from engine.models.musicgen.capture import SPANS, runner
-from engine.models.musicgen.delay import UNKNOWN
 from engine.models.musicgen.sampling import Sampling, chances
 from engine.models.musicgen.step import Buffers, Step
 
@@ -161,7 +160,7 @@ class Stream:
                 raise SidemanError(Code.CANCELLED, "the request was cancelled")
             self._run(min(self._places, (self._length // self._span + 1) * self._span))
             self._length += 1
-        return self._buffers.frame.clone()
+        return self._model.delay.frame(self._buffers.sequence, self._length).clone()
 
     @torch.inference_mode()
     def set_prompt(self, prompts: Sequence[str]) -> None:
@@ -220,6 +219,7 @@ class Stream:
                 size = tensor.shape[axis]
                 kept = kept.index_select(axis, rows[:size])
             tensor.copy_(kept)
+        self._buffers.go_to(self._length)
         self._prompts = snapshot.prompts * (self.batch if alone else 1)
         if alone:
             self._deal()
@@ -273,10 +273,10 @@ class Stream:
         packed = self._model.packed
         self._guided = guided
         self._buffers = Buffers(packed, batch, guided, self._places, text)
-        self._step = Step(packed, self._model.delay, self._buffers, self.sampling)
+        self._step = Step(packed, self._buffers, self.sampling)
         self._run = runner(self._step)
         self._buffers.temperature.fill_(self.sampling.temperature or 1.0)
-        self._buffers.top_p.fill_(self.sampling.share)
+        self._buffers.top_p.fill_(self.sampling.top_p)
 
     def _relay(self, batch: int, guided: tuple[int, ...], text: int, rows: Sequence[int]) -> None:
         """New buffers that go on from rows of the old ones, B of them and then the guided ones."""
@@ -284,13 +284,13 @@ class Stream:
         self._lay(batch, guided, text)
         new, at = self._buffers, torch.tensor([*rows], device=old.position.device)
         old_text = old.text.shape[4]
-        new.past.copy_(old.past.index_select(2, at))
-        new.text[..., :old_text, :].copy_(old.text.index_select(2, at))
+        new.past.copy_(old.past.index_select(1, at))
+        new.text[..., :old_text, :].copy_(old.text.index_select(1, at))
         new.text_mask.fill_(-torch.inf)[..., :old_text].copy_(old.text_mask.index_select(0, at))
-        for name in ("sequence", "frame", "guidance"):
+        for name in ("sequence", "guidance"):
             getattr(new, name).copy_(getattr(old, name).index_select(0, at[:batch]))
         new.chances.copy_(old.chances.index_select(1, at[:batch]))
-        new.position.copy_(old.position)
+        new.go_to(self._length)
 
     def _row_of(self, guided: tuple[int, ...]) -> list[int]:
         """Where the past of each row is now; that of a new second row is the sequence's own."""
@@ -306,8 +306,7 @@ class Stream:
         """At place 0, with nothing made; no prompt is told yet."""
         b = self._buffers
         b.sequence.copy_(sequence)
-        b.position.zero_()
-        b.frame.fill_(UNKNOWN)
+        b.go_to(0)
         self._prompts, self._end = prompts, end
         self._primed, self._length = primed, 0
         self._version = self._model.version
@@ -331,8 +330,8 @@ class Stream:
             state, size = state.to(packed.dtype), len(state)
             b.text_mask[row, ..., size:] = -torch.inf
             for layer, kept in zip(packed.layers, b.text, strict=True):
-                both = (state @ layer.text_kv.t()).view(size, 2, packed.heads, -1)
-                kept[:, row, :, :size] = both.permute(1, 2, 0, 3)
+                both = (state @ layer.text_kv).view(size, 2, packed.heads, -1)
+                kept[row, :, :, :size] = both.permute(1, 2, 0, 3)
         self._version = self._model.version
 
     def _state(self) -> dict[str, Tensor]:
@@ -343,19 +342,16 @@ class Stream:
             "text": b.text,
             "text_mask": b.text_mask,
             "sequence": b.sequence,
-            "position": b.position,
-            "frame": b.frame,
             "chances": b.chances,
             "guidance": b.guidance,
         }
 
 
 _BATCH_AXES = {
-    "past": 2,
-    "text": 2,
+    "past": 1,
+    "text": 1,
     "text_mask": 0,
     "sequence": 0,
-    "frame": 0,
     "chances": 1,
     "guidance": 0,
 }

@@ -145,8 +145,8 @@ def test_a_prompt_after_none_is_guided_as_from_the_beginning(mono: MusicGen) -> 
     stream.set_prompt(["", "piano"])
     assert stream.guided == (1,)
     at = stream.frames + mono.delay.longest
-    past = stream._buffers.past[:, :, :, :, :at]
-    assert torch.equal(past[:, :, 2], past[:, :, 1])
+    past = stream._buffers.past[..., :at, :]
+    assert torch.equal(past[:, 2], past[:, 1])
     make(stream, 20)
     stream.set_prompt([""])
     told = make(stream, 5)
