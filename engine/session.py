@@ -21,6 +21,10 @@ MAX_BAR_NOTES = 4096
 """Notes that a track may have in one bar: far beyond music, and what keeps a flood harmless."""
 
 
+MAX_HAND_NOTES = 512
+"""Notes that are kept of what is played by hand on a track in one bar."""
+
+
 @dataclass(slots=True)
 class Held:
     """A note that is sounding: its onset in absolute ticks, and its velocity."""
@@ -151,11 +155,14 @@ class Session:
         self.last_track = track.number
 
     def release(self, track: Track, pitch: int, end: int) -> Note | None:
-        """A key comes up; the finished note joins the past. None where it was not down."""
+        """A key comes up; the finished note joins the past. None where it was not down, or where
+        the bar holds more than hands can play."""
         held = track.held.pop(pitch, None)
         if held is None:
             return None
         note = self._note(track, pitch, held, end)
+        if len(track.played.get(note.bar, ())) >= MAX_HAND_NOTES:
+            return None
         self.play(track, note)
         return note
 
@@ -261,18 +268,17 @@ class Session:
             found.update(n.bar for n in take.notes)
         return found
 
-    def heard(self, bar: int) -> Iterator[Note]:
-        """What the model is to hear of a bar, in no order: all that sounds there.
+    def heard(self, bar: int, most: int | None = None) -> Iterator[Note]:
+        """What the model is to hear of a bar, in no order: all that sounds there, but for what was
+        played on a track beyond its first ``most`` notes.
 
         In bars ahead of a standing song over which a phrase was played, that phrase is the past,
         and not the takes that are to come there and are not kept.
         """
-        if bar not in self._phrase:
-            return self.sounds(bar)
-        return chain.from_iterable(
-            chain(track.played.get(bar, ()), _in(covering(self._kept(track), bar), bar))
-            for track in self.tracks.values()
-        )
+        takes_of = self._kept if bar in self._phrase else self.active
+        for track in self.tracks.values():
+            yield from track.played.get(bar, [])[:most]
+            yield from _in(covering(takes_of(track), bar), bar)
 
     def _kept(self, track: Track) -> list[Take]:
         return [take for take in self.active(track) if take.number in track.history.now.kept]

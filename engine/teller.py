@@ -16,8 +16,9 @@ TELL_EVERY = 0.004
 TELL_AT_ONCE = 2000
 """Notes after which the rest has to wait for the next turn: some 2 ms of the engine's time."""
 
-MOST_HEARD = 512
-"""Notes of a bar that the worker hears: more than any music has, and what a flood may cost."""
+MOST_HEARD = 256
+"""Notes of a track in a bar that the worker hears, and half of what it hears of all of them: more
+than music has, and what a flood may cost."""
 
 TELL_NOTE = 20e-6
 """Seconds more for each note that was told: the worker reads them between two tokens."""
@@ -71,9 +72,10 @@ class Teller:
                 break
             self._waiting.remove(bar)
             meter = self._session.meters.at(bar)
-            notes = chain(self._session.heard(bar), (n for n in sounding if n.bar == bar))
+            heard = self._session.heard(bar, MOST_HEARD)
+            notes = chain(heard, (n for n in sounding if n.bar == bar))
             # As rows they are sorted several times as fast: a crowded bar is told again and again.
-            rows = sorted(map(wire.row, notes))[:MOST_HEARD]
+            rows = sorted(map(wire.row, notes))[: 2 * MOST_HEARD]
             bars.append((bar, meter.num, meter.den, rows))
             self._told += len(rows)
         if bars:

@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 NOTE_OFF, NOTE_ON, PROGRAM = 0x80, 0x90, 0xC0
 SONG_POSITION, CLOCK, START, CONTINUE, STOP = 0xF2, 0xF8, 0xFA, 0xFB, 0xFC
 
+SAY_EVERY = 0.2
+"""Seconds between two failures that are told; a flood has many."""
+
 Led = Callable[[Course, float, bool], None]
 """Takes the song's course by the MIDI clock, the moment, and whether the song was moved."""
 
@@ -66,6 +69,7 @@ class MidiDoor:
         """Track of the last note of each port."""
         self._lights: Lights | None = None
         self._to_learn = ""
+        self._failed_at = -SAY_EVERY
         self._open: dict[int, str] = {}
         self._set_off: Trigger | None = None
         """The trigger whose action is being carried out, whose light tells what becomes of it."""
@@ -85,7 +89,7 @@ class MidiDoor:
                     try:
                         self._hear(port, data, when)
                     except SidemanError as error:
-                        self._failed(error)
+                        self._failed(error, when)
             case wire.PortState():
                 self._port_changed(message, now)
             case wire.Opened(api, problem):
@@ -227,10 +231,12 @@ class MidiDoor:
             return self._last[port]
         return session.track(1 if session.last_track is None else session.last_track)
 
-    def _failed(self, error: SidemanError) -> None:
+    def _failed(self, error: SidemanError, now: float) -> None:
         """There is nobody to answer: the log and those who want to know are told."""
-        log.warning("%s", error.text)
-        self._broadcast(Fail.of(error))
+        if now - self._failed_at >= SAY_EVERY:
+            self._failed_at = now
+            log.warning("%s", error.text)
+            self._broadcast(Fail.of(error))
 
     # Time
 

@@ -13,7 +13,7 @@ from engine.errors import Code, SidemanError
 from engine.messages.keys import LAST_BAR
 from engine.messages.spec import LAST_TRACK
 from engine.music import DRUMS, Meter, MeterMap, Note
-from engine.session import MAX_BAR_NOTES, Session, Track
+from engine.session import MAX_BAR_NOTES, MAX_HAND_NOTES, Session, Track
 from engine.takes import Take
 from tests.support.band import tune
 
@@ -363,3 +363,13 @@ def test_bars_that_changed_come_once_and_in_order(bars: list[int]) -> None:
     for bar in bars:
         session.play(session.track(1), Note(bar, 0, 0, 60, 960, 90))
     assert session.take_changes() == sorted(set(bars))
+
+
+def test_what_no_hands_can_play_is_not_kept() -> None:
+    session = Session()
+    track = session.track(1)
+    for n in range(MAX_HAND_NOTES + 10):
+        session.press(track, n % 128, 90, 0)
+        session.release(track, n % 128, 10)
+    assert len(track.played[0]) == MAX_HAND_NOTES
+    assert len(list(session.heard(0, 100))) == 100
