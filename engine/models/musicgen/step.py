@@ -5,8 +5,8 @@ captured as a CUDA graph and replayed; :mod:`engine.models.musicgen.capture` doe
 number that Python gives it is the span: how much of the past is looked at, rounded up.
 
 Rows: the B sequences under their prompts come first, then G of them again without a prompt, which
-guidance needs. Shapes below: R = B + G rows, H heads of N numbers, D = H * N, K codebooks of V
-codes, C places, S places of text.
+guidance needs; attention to no text adds nothing, so these rows pass it by. Shapes below: R = B + G
+rows, H heads of N numbers, D = H * N, K codebooks of V codes, C places, S places of text.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Buffers:
         self.past = like.new_zeros(layers, rows, 2, heads, places, width // heads)
         """Keys and values of what came before."""
 
-        self.text = like.new_zeros(layers, rows, 2, heads, text, width // heads)
+        self.text = like.new_zeros(layers, batch, 2, heads, text, width // heads)
         """Keys and values of the prompts; zeros, which add nothing, where there is none."""
 
-        self.text_mask = like.new_zeros(rows, 1, 1, text)
-        """0 where there is text, -inf behind it; all 0 for a row without a prompt."""
+        self.text_mask = like.new_zeros(batch, 1, 1, text)
+        """0 where there is text, -inf behind it; all 0 for a sequence without a prompt."""
 
         self.sequence = ints.new_zeros(batch, books, places)
         self.position = ints.new_zeros(1)
@@ -61,6 +61,12 @@ class Buffers:
     def rows(self) -> int:
         """R."""
         return self.batch + len(self.guided_rows)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that they take, in bytes."""
+        tensors = (value for value in vars(self).values() if isinstance(value, Tensor))
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def go_to(self, place: int) -> None:
         """Have the next step take in the codes at ``place``."""
@@ -89,6 +95,7 @@ class Step:
         x = x + self._positions.index_select(0, b.position)
         b.past_mask.index_fill_(0, b.position, 0)
         mask = b.past_mask[:span].expand(rows, 1, 1, span)
+        told = x[: b.batch]
         for layer, past, seen, text in zip(
             p.layers, self._layers, self._past(span), self._text, strict=True
         ):
@@ -97,10 +104,10 @@ class Step:
             past.index_copy_(3, b.position, qkv[:, 1:])
             found = F.scaled_dot_product_attention(qkv[:, 0], *seen, mask)
             x.addmm_(found.view(rows, width), layer.self_out)
-            q = torch.mm(_normed(x, layer.text_norm), layer.text_q)
-            q = q.view(rows, heads, 1, width // heads)
+            q = torch.mm(_normed(told, layer.text_norm), layer.text_q)
+            q = q.view(b.batch, heads, 1, width // heads)
             found = F.scaled_dot_product_attention(q, *text, b.text_mask)
-            x.addmm_(found.view(rows, width), layer.text_out)
+            told.addmm_(found.view(b.batch, width), layer.text_out)
             hidden = F.gelu(torch.mm(_normed(x, layer.feed_norm), layer.feed_in))
             x.addmm_(hidden, layer.feed_out)
         logits = torch.mm(_normed(x, p.norm), p.head).view(rows, p.codebooks, p.card).float()
@@ -112,19 +119,20 @@ class Step:
         rows, heads, width = b.rows, p.heads, p.width
         x = self._embed(b.sequence[:, :, :places].transpose(1, 2).flatten(0, 1))
         x = x.view(rows, places, width) + self._positions[:places]
+        told = x[: b.batch]
         for layer, past, text in zip(p.layers, self._layers, self._text, strict=True):
             qkv = _normed(x, layer.self_norm) @ layer.qkv
             q, k, v = qkv.view(rows, places, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
             past[:, 0, :, :places] = k
             past[:, 1, :, :places] = v
             found = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-            x = x + found.transpose(1, 2).flatten(2) @ layer.self_out
-            q = _normed(x, layer.text_norm) @ layer.text_q
-            q = q.view(rows, places, heads, width // heads).transpose(1, 2)
+            x += found.transpose(1, 2).flatten(2) @ layer.self_out
+            q = _normed(told, layer.text_norm) @ layer.text_q
+            q = q.view(b.batch, places, heads, width // heads).transpose(1, 2)
             found = F.scaled_dot_product_attention(q, *text, b.text_mask)
-            x = x + found.transpose(1, 2).flatten(2) @ layer.text_out
+            told += found.transpose(1, 2).flatten(2) @ layer.text_out
             hidden = F.gelu(_normed(x, layer.feed_norm) @ layer.feed_in)
-            x = x + hidden @ layer.feed_out
+            x += hidden @ layer.feed_out
         b.go_to(places)
 
     def _embed(self, tokens: Tensor) -> Tensor:

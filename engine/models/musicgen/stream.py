@@ -103,6 +103,11 @@ class Stream:
         return (room if self._end is None else self._end) - self.frames
 
     @property
+    def nbytes(self) -> int:
+        """Memory that the stream takes beside the model, in bytes."""
+        return self._buffers.nbytes
+
+    @property
     def codes(self) -> Tensor:
         """All whole frames, int64 ``[B, K, T]``, the primed ones included."""
         return self._model.delay.codes(self._buffers.sequence, self.frames)
@@ -285,11 +290,12 @@ class Stream:
         new, at = self._buffers, torch.tensor([*rows], device=old.position.device)
         old_text = old.text.shape[4]
         new.past.copy_(old.past.index_select(1, at))
+        at = at[:batch]
         new.text[..., :old_text, :].copy_(old.text.index_select(1, at))
         new.text_mask.fill_(-torch.inf)[..., :old_text].copy_(old.text_mask.index_select(0, at))
-        for name in ("sequence", "guidance"):
-            getattr(new, name).copy_(getattr(old, name).index_select(0, at[:batch]))
-        new.chances.copy_(old.chances.index_select(1, at[:batch]))
+        new.sequence.copy_(old.sequence.index_select(0, at))
+        new.guidance.copy_(old.guidance.index_select(0, at))
+        new.chances.copy_(old.chances.index_select(1, at))
         new.go_to(self._length)
 
     def _row_of(self, guided: tuple[int, ...]) -> list[int]:

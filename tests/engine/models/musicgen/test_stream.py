@@ -237,6 +237,13 @@ def test_what_cannot_be_is_refused(mono: MusicGen) -> None:
         mono.open(0)
 
 
+def test_memory_grows_with_rows_and_room(mono: MusicGen) -> None:
+    one, two = (mono.open(batch, frames=300).nbytes for batch in (1, 2))
+    assert 1.9 * one < two < 2 * one
+    past = 2 * 2 * 32 * 4  # layers, keys and values, width, bytes
+    assert mono.open(1, frames=400).nbytes - one >= 100 * past
+
+
 def test_guidance_of_one_costs_no_second_row(mono: MusicGen) -> None:
     stream = mono.open(1, frames=30, sampling=Sampling(guidance=1.0))
     stream.prime(None, ["piano"])
