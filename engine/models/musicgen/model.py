@@ -14,6 +14,7 @@ from engine.models.musicgen.delay import Delay
 from engine.models.musicgen.loading import load_checkpoint
 from engine.models.musicgen.packed import Packed
 from engine.models.musicgen.sampling import Sampling
+from engine.models.musicgen.slots import Slots
 from engine.models.musicgen.stream import Stream
 from engine.models.musicgen.text import TextEncoder
 
@@ -32,6 +33,9 @@ class MusicGen:
 
         self.packed = Packed(network.decoder)
         config = network.config
+        self.slots = Slots(self.packed)
+        """Buffers that streams have given back."""
+
         self.channels: int = config.decoder.audio_channels
         self.delay = Delay(self.packed.codebooks, self.channels, self.packed.card)
         self.text = TextEncoder(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,9 @@ import torch
 from torch import Tensor
 
 from engine.errors import Code, SidemanError
-from engine.models.musicgen.capture import SPANS, runner
+from engine.models.musicgen.capture import SPANS
 from engine.models.musicgen.sampling import Sampling, chances
-from engine.models.musicgen.step import Buffers, Step
+from engine.models.musicgen.slots import Size
 
 if TYPE_CHECKING:
     from engine.models.musicgen.model import MusicGen
@@ -67,8 +68,11 @@ class Stream:
         self._places = model.delay.places(frames)
         self._span = SPANS[model.packed.device.type]
         self._cancelled = False
-        self._turn = 0
-        self._lay(self.batch, (), LEAST_TEXT)
+        self._turn = self._length = 0
+        self._give_back: Callable[[], object] = _nothing
+        # Most prompts say something, and are guided.
+        guided = () if self.sampling.guidance == 1 else tuple(range(self.batch))
+        self._lay(self.batch, guided, LEAST_TEXT)
         self._begin(self._sequence(self._known(None), None), 0, ("",) * self.batch, None)
 
     @property
@@ -144,7 +148,7 @@ class Stream:
         self._begin(sequence, primed, told, frames)
         self._tell(states)
         if primed:
-            self._step.prefill(primed)
+            self._slot.step.prefill(primed)
             self._length = primed
 
     @torch.inference_mode()
@@ -163,7 +167,7 @@ class Stream:
         while self._length < goal:
             if self._cancelled:
                 raise SidemanError(Code.CANCELLED, "the request was cancelled")
-            self._run(min(self._places, (self._length // self._span + 1) * self._span))
+            self._slot.run(min(self._places, (self._length // self._span + 1) * self._span))
             self._length += 1
         return self._model.delay.frame(self._buffers.sequence, self._length).clone()
 
@@ -275,17 +279,16 @@ class Stream:
 
     def _lay(self, batch: int, guided: tuple[int, ...], text: int) -> None:
         """New buffers, with nothing in them."""
-        packed = self._model.packed
-        self._guided = guided
-        self._buffers = Buffers(packed, batch, guided, self._places, text)
-        self._step = Step(packed, self._buffers, self.sampling)
-        self._run = runner(self._step)
-        self._buffers.temperature.fill_(self.sampling.temperature or 1.0)
-        self._buffers.top_p.fill_(self.sampling.top_p)
+        slots = self._model.slots
+        size = Size.of(batch, guided, self._places, text, self.sampling)
+        slot = slots.take(size, self.sampling)
+        self._slot, self._buffers, self._guided = slot, slot.buffers, guided
+        given_back, self._give_back = self._give_back, weakref.finalize(self, slots.give_back, slot)
+        given_back()
 
     def _relay(self, batch: int, guided: tuple[int, ...], text: int, rows: Sequence[int]) -> None:
         """New buffers that go on from rows of the old ones, B of them and then the guided ones."""
-        old = self._buffers
+        old, give_back, self._give_back = self._buffers, self._give_back, _nothing
         self._lay(batch, guided, text)
         new, at = self._buffers, torch.tensor([*rows], device=old.position.device)
         old_text = old.text.shape[4]
@@ -297,6 +300,7 @@ class Stream:
         new.guidance.copy_(old.guidance.index_select(0, at))
         new.chances.copy_(old.chances.index_select(1, at))
         new.go_to(self._length)
+        give_back()
 
     def _row_of(self, guided: tuple[int, ...]) -> list[int]:
         """Where the past of each row is now; that of a new second row is the sequence's own."""
@@ -311,6 +315,7 @@ class Stream:
     ) -> None:
         """At place 0, with nothing made; no prompt is told yet."""
         b = self._buffers
+        b.past[..., : self._length, :].zero_()
         b.sequence.copy_(sequence)
         b.go_to(0)
         self._prompts, self._end = prompts, end
@@ -351,6 +356,10 @@ class Stream:
             "chances": b.chances,
             "guidance": b.guidance,
         }
+
+
+def _nothing() -> None:
+    pass
 
 
 _BATCH_AXES = {

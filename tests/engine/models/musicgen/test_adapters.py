@@ -140,13 +140,13 @@ def test_a_stream_under_way_goes_on_with_the_new_weights(
     stream.prime(None, ["piano"])
     for _ in range(10):
         stream.step()
-    run, address = stream._run, model.packed.layers[0].qkv.data_ptr()
+    slot, address = stream._slot, model.packed.layers[0].qkv.data_ptr()
     moment = stream.snapshot()
     plain = [stream.step() for _ in range(20)]
     stream.restore(moment)
     model.adapters.apply({"dub": 1.0})
     adapted = [stream.step() for _ in range(20)]
-    assert stream._run is run and model.packed.layers[0].qkv.data_ptr() == address
+    assert stream._slot is slot and model.packed.layers[0].qkv.data_ptr() == address
     assert not torch.equal(torch.stack(plain), torch.stack(adapted))
     fresh = model.open(1, frames=60)
     fresh.prime(None, ["piano"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -128,9 +130,9 @@ def test_a_new_prompt_changes_what_comes_and_not_what_was(mono: MusicGen) -> Non
     moment = stream.snapshot()
     goes_on = make(stream, 20)
     stream.restore(moment)
-    run = stream._run
+    slot = stream._slot
     stream.set_prompt(["piano"])
-    assert stream._run is run, "a prompt that fits needs no new buffers"
+    assert stream._slot is slot, "a prompt that fits needs no new buffers"
     assert torch.equal(stream.codes[:, :, :20], before)
     assert not torch.equal(make(stream, 20), goes_on)
 
@@ -237,6 +239,34 @@ def test_what_cannot_be_is_refused(mono: MusicGen) -> None:
         mono.open(0)
 
 
+def test_the_next_stream_gets_the_buffers_of_the_last(models: dict[int, Path]) -> None:
+    model = MusicGen.load(models[1])
+    made, slots = [], []
+    for _ in range(2):
+        stream = model.open(2, frames=70, sampling=WARM)
+        stream.prime(primer(model), ["piano", "drums"])
+        made.append(make(stream, 50))
+        slots.append(stream._slot)
+        stream._buffers.past.fill_(torch.nan)
+        del stream
+    assert slots[0] is slots[1] and torch.equal(*made)
+    assert model.slots.nbytes >= slots[0].buffers.nbytes
+    other = model.open(2, frames=70, sampling=Sampling(temperature=0))
+    other.prime(primer(model), ["piano", "drums"])
+    assert other._slot is not slots[0], "graphs are fixed to the way of drawing"
+    model.slots.clear()
+    assert model.slots.nbytes == 0
+
+
+def test_two_streams_never_share(mono: MusicGen) -> None:
+    streams = [mono.open(1, frames=70, sampling=WARM, seeds=[1]) for _ in range(2)]
+    for stream in streams:
+        stream.prime(primer(mono), ["piano"])
+    assert streams[0]._slot is not streams[1]._slot
+    turns = [torch.stack(pair) for pair in ([s.step() for s in streams] for _ in range(30))]
+    assert all(torch.equal(*turn) for turn in turns)
+
+
 def test_memory_grows_with_rows_and_room(mono: MusicGen) -> None:
     one, two = (mono.open(batch, frames=300).nbytes for batch in (1, 2))
     assert 1.9 * one < two < 2 * one
@@ -250,8 +280,8 @@ def test_guidance_of_one_costs_no_second_row(mono: MusicGen) -> None:
     assert stream.guided == ()
 
 
-def test_half_precision_steps(models: dict[int, object]) -> None:
-    model = MusicGen.load(models[1], precision="bfloat16")  # type: ignore[arg-type]
+def test_half_precision_steps(models: dict[int, Path]) -> None:
+    model = MusicGen.load(models[1], precision="bfloat16")
     assert model.packed.dtype == torch.bfloat16
     assert next(model.codec.parameters()).dtype == torch.float32
     stream = model.open(1, frames=30)
@@ -260,14 +290,14 @@ def test_half_precision_steps(models: dict[int, object]) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_cuda_graphs_make_what_the_steps_make(models: dict[int, object]) -> None:
-    model = MusicGen.load(models[1], device="cuda", precision="float32")  # type: ignore[arg-type]
+def test_cuda_graphs_make_what_the_steps_make(models: dict[int, Path]) -> None:
+    model = MusicGen.load(models[1], device="cuda", precision="float32")
     made = []
     for captured in (True, False):
         stream = model.open(2, frames=300, sampling=WARM)
         stream.prime(primer(model), ["piano", ""])
         if not captured:
-            stream._run = stream._step
+            stream._slot.run = stream._slot.step
         first = make(stream, 220)
         stream.set_prompt(["dry drums", ""])
         made.append((first, make(stream, 40)))
