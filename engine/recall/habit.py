@@ -24,11 +24,11 @@ PHRASE = 4
 VARIED = 0.85
 """What is kept of each bar that would be one too many."""
 
-ROUNDS = 2
+ROUNDS = 3
 """Bars that the song is taken to have repeated at the length of its round, beside those it did: who
 has repeated nothing so far may yet begin."""
 
-ONWARD = 0.5
+ONWARD = 0.7
 """Chance that a bar goes on at the distance of the one before, or in going its own way."""
 
 LOOSE = 0.6

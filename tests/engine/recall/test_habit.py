@@ -9,7 +9,7 @@ import pytest
 
 from engine.recall.bars import Signs, Struck
 from engine.recall.form import Echo
-from engine.recall.habit import LOOSE, PHRASE, ROUNDS, VARIED, Habit
+from engine.recall.habit import LOOSE, ONWARD, PHRASE, ROUNDS, VARIED, Habit
 from engine.tokens.vocabulary import Vocabulary
 from tests.support.tiny_model import TOKENIZER
 
@@ -43,7 +43,7 @@ def test_a_loop_is_left_in_every_phrase() -> None:
 def test_as_often_as_the_song_and_as_far_back(repeated: int) -> None:
     echoes = [None] * (16 - repeated) + [Echo(2), Echo(8)] * (repeated // 2)
     # The beginning goes on from the song's last bar: later ones are drawn freely.
-    found = [echo for seed in range(600) for echo in drawn(echoes, seed)[8:]]
+    found = [echo for seed in range(600) for echo in drawn(echoes, seed, bars=32)[16:]]
     assert {echo.distance for echo in found if echo} <= {2, 8}
     for distance in (2, 8):
         share = sum(echo is not None and echo.distance == distance for echo in found) / len(found)
@@ -57,17 +57,20 @@ def test_bars_in_a_row_repeat_at_one_distance() -> None:
     found = [drawn(echoes, seed) for seed in range(400)]
     after = [b for bars in found for a, b in pairwise(bars) if a and a.distance == 8]
     again = sum(echo is not None and echo.distance == 8 for echo in after) / len(after)
-    assert again == pytest.approx(0.5 + 0.5 / 4, abs=0.03)
+    assert again == pytest.approx(ONWARD + (1 - ONWARD) / 4, abs=0.03)
 
 
 def test_it_goes_on_as_the_song_just_did() -> None:
     echoes = [None] * 12 + [Echo(8)] * 4
     first = [drawn(echoes, seed)[0] for seed in range(400)]
-    assert sum(echo is not None for echo in first) / 400 == pytest.approx(0.5 + 0.5 / 4, abs=0.06)
+    again = sum(echo is not None for echo in first) / 400
+    assert again == pytest.approx(ONWARD + (1 - ONWARD) / 4, abs=0.06)
 
 
 def test_who_has_repeated_nothing_may_begin() -> None:
-    found = [echo for seed in range(400) for echo in drawn([None] * 16, seed, around=8)]
+    # Its last bar was new, and what comes first mostly is, too.
+    drawings = [drawn([None] * 16, seed, bars=32, around=8) for seed in range(600)]
+    found = [echo for bars in drawings for echo in bars[16:]]
     share = sum(echo == Echo(8) for echo in found) / len(found)
     assert share == pytest.approx(ROUNDS / (16 + ROUNDS), abs=0.03)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -207,6 +207,7 @@ class TestExpect:
     def test_a_take_counts_as_if_it_had_been_heard(
         self, bars: list[list[int]], take: list[int], seed: int
     ) -> None:
+        assume(take.count(VOCABULARY.bar) < 3)  # who repeats a bar gets bored of the past
         recollection = plain(remembering(bars))
         for token in take:
             recollection.accept([token])
