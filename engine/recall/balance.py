@@ -1,4 +1,4 @@
-"""The pitch classes of a take, kept near to those of the song.
+"""The pitch classes of a take, kept near to those of the song; and no note for ever.
 
 Token by token a take drifts: it stays on the notes that it has just played. So each instrument's
 pitch classes are counted, beside those of the song's last bars, and what was had too much of gets
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,13 @@ PATIENCE = 16.0
 NEVER = 0.01
 """Share of a pitch class that was never played."""
 
+ROW = 16
+"""Notes in a row on one pitch from which on an instrument has had enough of it, unless the song has
+longer rows."""
+
+ENOUGH = 6.0
+"""What the pitch is less likely by then, in nats."""
+
 Counts = NDArray[np.float64]
 
 
@@ -50,13 +58,33 @@ def pitch_classes(vocabulary: Vocabulary, notes: Iterable[Struck]) -> dict[int, 
     return found
 
 
+def longest_rows(bars: Iterable[Iterable[Struck]]) -> dict[int, int]:
+    """Most notes in a row on one pitch, by program."""
+    last: dict[int, tuple[int, int]] = {}
+    longest: dict[int, int] = {}
+    for bar in bars:
+        for _, program, pitch, _, _ in bar:
+            before, row = last.get(program, (-1, 0))
+            row = row + 1 if pitch == before else 1
+            last[program] = pitch, row
+            if row > longest.get(program, 0):
+                longest[program] = row
+    return longest
+
+
 class Scales:
     """Shares of the pitch classes ``[12]`` in what each program is expected to play."""
 
     def __init__(
-        self, vocabulary: Vocabulary, bars: Sequence[Mapping[int, Counts]], programs: Iterable[int]
+        self,
+        vocabulary: Vocabulary,
+        bars: Sequence[Mapping[int, Counts]],
+        programs: Iterable[int],
+        rows: Mapping[int, int] = MappingProxyType({}),
     ) -> None:
-        """``bars`` are the song's last ones, counted by `pitch_classes`."""
+        """``bars`` are the song's last ones, counted by `pitch_classes`; ``rows`` their
+        `longest_rows`.
+        """
         self.pitches = slice(vocabulary.pitch.start, vocabulary.pitch.stop)
         self.classes = (np.arange(len(vocabulary.pitch)) + vocabulary.lowest) % 12
         self.lowest = vocabulary.pitch.start - vocabulary.lowest
@@ -71,12 +99,14 @@ class Scales:
                     own[program] += faded
         self.shares: dict[int, list[float]] = {}
         """By Program token."""
+        self.rows: dict[int, int] = {}
         if every.any():
             every *= ALL / max(1.0, every.sum())
             for program, counts in own.items():
                 counts += every
                 token = vocabulary.program_ids[program]
                 self.shares[token] = (counts / counts.sum() + NEVER).tolist()
+                self.rows[token] = max(ROW, rows.get(program, 0))
 
 
 class Balance:
@@ -86,6 +116,8 @@ class Balance:
         """``strength`` 0 leaves all as it is."""
         self._scales = scales
         self._strength = strength
+        self._last = dict.fromkeys(scales.shares, (-1, 0))
+        """The last pitch of each program, and how often it came in a row."""
         self._counts = {program: [0] * 12 for program in scales.shares}
         self._leans = {
             program: np.array([self._lean(program, c) for c in range(12)], dtype=np.float32)
@@ -100,6 +132,8 @@ class Balance:
     def accept(self, program: int, token: int) -> None:
         """The take goes on with this pitch of the instrument of a Program token."""
         if program in self._counts:
+            last, row = self._last[program]
+            self._last[program] = token, row + 1 if token == last else 1
             pitch_class = (token - self._scales.lowest) % 12
             self._counts[program][pitch_class] += 1
             self._leans[program][pitch_class] = self._lean(program, pitch_class)
@@ -108,3 +142,6 @@ class Balance:
         """Lean the log-probabilities ``[V]`` of what a Program token is followed by, in place."""
         if program in self._leans:
             row[self._scales.pitches] += self._leans[program][self._scales.classes]
+            pitch, times = self._last[program]
+            if times >= self._scales.rows[program]:
+                row[pitch] -= np.float32(ENOUGH * self._strength)

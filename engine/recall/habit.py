@@ -26,7 +26,7 @@ VARIED = 0.85
 
 ROUNDS = 3
 """Bars that the song is taken to have repeated at the length of its round, beside those it did: who
-has repeated nothing so far may yet begin."""
+has repeated nothing so far may yet begin. Who has always varied varies these, too."""
 
 ONWARD = 0.7
 """Chance that a bar goes on at the distance of the one before, or in going its own way."""
@@ -53,7 +53,8 @@ class Habit:
         ``around``: the length of its round in bars, 0 for unknown.
         """
         self._random = np.random.PCG64([seed & _SEED_BITS, variation, _STREAM])
-        again = [Echo(around)] * ROUNDS if around else []
+        only_varied = any(echoes) and not any(found and found.exact for found in echoes)
+        again = [Echo(around, VARIED if only_varied else 1.0)] * ROUNDS if around else []
         self._echoes = (*again, *echoes) or (None,)
         self._phrase = min(PHRASE, bars)
         self._most = max(0, self._phrase - 1 - variation // 2)

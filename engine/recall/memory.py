@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from engine.models.folder import ModelInfo
 from engine.recall import contexts
-from engine.recall.balance import Balance, Counts, Scales, pitch_classes
+from engine.recall.balance import Balance, Counts, Scales, longest_rows, pitch_classes
 from engine.recall.bars import Picture, Signs, Struck, picture
 from engine.recall.blend import LATEST, Reals
 from engine.recall.chains import FREE, Places
@@ -218,7 +218,8 @@ class Memory:
             found.form.follow([bar.picture for bar in bars])
             found.echoes, found.around = found.form.echoes(), found.form.round()
             counts = [bar.pitch_classes for bar in bars]
-            found.scales = Scales(self._vocabulary, counts, asked)
+            rows = longest_rows(bar.notes for bar in bars)
+            found.scales = Scales(self._vocabulary, counts, asked, rows)
             found.running = running
         return found
 

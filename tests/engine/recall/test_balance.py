@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from engine.music import DRUMS
-from engine.recall.balance import Balance, Counts, Scales, pitch_classes
+from engine.recall.balance import (
+    ENOUGH,
+    ROW,
+    Balance,
+    Counts,
+    Scales,
+    longest_rows,
+    pitch_classes,
+)
 from engine.recall.bars import Struck
 from engine.tokens.vocabulary import Vocabulary
 from tests.support.tiny_model import TOKENIZER
@@ -86,3 +94,29 @@ def test_other_kinds_of_tokens_are_left_alone() -> None:
     Balance(Scales(V, song(60, 61), [0]), 1.0).urge(row, PIANO)
     row[V.pitch.start : V.pitch.stop] = 0
     assert not row.any()
+
+
+def test_rows() -> None:
+    bars = [[struck(60), struck(60)], [struck(36, DRUMS), struck(60)], [struck(61), struck(60)]]
+    assert longest_rows(bars) == {0: 3, DRUMS: 1}
+    assert longest_rows([]) == {}
+
+
+@pytest.mark.parametrize("known", [0, 40])
+def test_no_note_for_ever(known: int) -> None:
+    balance = Balance(Scales(V, song(60), [0], {0: known}), 1.0)
+    token, octave = V.pitch_id(0, 60), V.pitch_id(0, 72)
+    assert token is not None
+    assert octave is not None
+    rows = []
+    for _ in range(1 + max(ROW, known)):
+        row = np.zeros(len(V.music), dtype=np.float32)
+        balance.urge(row, PIANO)
+        rows.append(float(row[octave] - row[token]))
+        balance.accept(PIANO, token)
+    assert rows[:-1] == [0.0] * max(ROW, known)
+    assert rows[-1] == pytest.approx(ENOUGH)
+    balance.accept(PIANO, octave)
+    row = np.zeros(len(V.music), dtype=np.float32)
+    balance.urge(row, PIANO)
+    assert row[token] == row[octave]

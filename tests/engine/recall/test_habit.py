@@ -75,6 +75,13 @@ def test_who_has_repeated_nothing_may_begin() -> None:
     assert share == pytest.approx(ROUNDS / (16 + ROUNDS), abs=0.03)
 
 
+def test_who_has_always_varied_goes_on_varying() -> None:
+    song = [Echo(4, 0.7)] * 8 + [None] * 8
+    found = [echo for seed in range(50) for echo in drawn(song, seed, around=8)]
+    assert {echo.distance for echo in found if echo} == {4, 8}
+    assert exact(found) == 0
+
+
 def test_without_a_past_nothing_is_repeated() -> None:
     assert set(drawn([], 1)) == {None}
 
