@@ -60,16 +60,15 @@ class Slots:
 
     def __init__(self, packed: Packed) -> None:
         self._packed = packed
-        self._lock = threading.Lock()
+        # Re-entrant: garbage collection may end a stream, which gives back, anywhere in here.
+        self._lock = threading.RLock()
         self._free: defaultdict[Size, list[Slot]] = defaultdict(list)
 
     def take(self, size: Size, sampling: Sampling) -> Slot:
         """A slot of that size, with nothing in its past, to draw as ``sampling`` says."""
         with self._lock:
-            waiting = self._free.pop(size, [])
+            waiting = self._free[size]
             slot = waiting.pop() if waiting else None
-            if waiting:
-                self._free[size] = waiting
         if slot is None:
             # Tensors made in inference mode could not be written to outside it.
             with torch.inference_mode(False):
