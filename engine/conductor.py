@@ -240,12 +240,13 @@ class Conductor:
 
     def follow(self, course: Course, when: float, *, moved: bool = False) -> None:
         """A clock that leads the song says how it goes on, and whether it was ``moved``."""
-        before = self._hands.at(when)
         if moved:
+            before = self._hands.at(when)
             self.requests.tick(when)
-        self.clock.follow(course)
-        if moved:
+            self.clock.follow(course)
             self.initiative.moved(before, self.clock.tick(when))
+        else:
+            self.clock.follow(course)
         self._time_moved(when, TOLD_BPM)
 
     def _time_moved(self, when: float, least: float = 0.0) -> None:
@@ -410,16 +411,15 @@ class Conductor:
         self, command: c.Undo | c.Redo, track: Track, when: float
     ) -> tuple[Scalar, ...]:
         undo = isinstance(command, c.Undo)
-        if undo and self.requests.take_back(track, when):
-            return (track.number, track.history.now.active[-1] if track.history.now.active else 0)
-        moved = self.session.undo(track) if undo else self.session.redo(track)
-        if not moved:
-            what = "undone" if undo else "redone"
-            raise SidemanError(
-                Code.NO_CONTEXT, f"there is nothing to be {what} on track {track.name}"
-            )
-        self._store.write({"event": "undo" if undo else "redo", "track": track.number})
-        self.requests.rearranged(track, when)
+        if not (undo and self.requests.take_back(track, when)):
+            moved = self.session.undo(track) if undo else self.session.redo(track)
+            if not moved:
+                what = "undone" if undo else "redone"
+                raise SidemanError(
+                    Code.NO_CONTEXT, f"there is nothing to be {what} on track {track.name}"
+                )
+            self._store.write({"event": "undo" if undo else "redo", "track": track.number})
+            self.requests.rearranged(track, when)
         active = track.history.now.active
         return (track.number, active[-1] if active else 0)
 
@@ -595,8 +595,8 @@ class Conductor:
         """Do what is due."""
         self._worker.tick(now)
         self.requests.tick(now)
-        self.initiative.check(now)
         bar = self._here(now).bar
+        self.initiative.check(bar, now)
         if bar != self._bar:
             self._bar = bar
             self._teller.changed(now)

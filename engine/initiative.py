@@ -115,20 +115,24 @@ class Initiative:
 
     # Time
 
-    def check(self, now: float) -> None:
-        """Do what is due."""
+    def check(self, bar: int, now: float) -> None:
+        """Do what is due while the song is in ``bar``."""
+        if self._turns.mode is not Mode.MANUAL:
+            self._hand_over(now)
+        if bar != self._bar:
+            self._bar = bar
+            if self._clock.playing and self._played_on:
+                self._played_on = False
+                self._think_again(bar, now)
+
+    def _hand_over(self, now: float) -> None:
+        """Go on where the musician's turn is over."""
         for over in self._turns.check(self._hands.at(now), self._clock.meters):
             keys = {} if over.bars is None else {"bars": over.bars}
             try:
                 self.ask("continue", over.track, now, keys)
             except SidemanError as error:
                 log.info("no answer on track %d: %s", over.track, error.text)
-        bar = self._clock.meters.locate(self._clock.tick(now)).bar
-        if bar != self._bar:
-            self._bar = bar
-            if self._clock.playing and self._played_on:
-                self._played_on = False
-                self._think_again(bar, now)
 
     def next_moment(self, now: float) -> float | None:
         """When a turn is over, if nothing more is played. Bar lines are looked at anyway."""

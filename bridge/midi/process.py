@@ -45,9 +45,8 @@ TELL_EVERY = 0.25
 class Outlet:
     """Says what came in, on a thread of its own: whoever hears a note need not wait for a pipe."""
 
-    def __init__(self, line: BinaryIO, moment: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, line: BinaryIO) -> None:
         self._line = line
-        self._moment = moment
         self._heard: deque[tuple[int, float, bytes]] = deque()
         self._said: deque[Message] = deque()
         self._lost = 0
