@@ -20,8 +20,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO
 
-from msgspec import DecodeError
-
 from bridge.clocks.midi_clock_out import ClockOut
 from bridge.midi import wire
 from bridge.midi.echo import Echo
@@ -30,7 +28,8 @@ from bridge.midi.ports import Ports, System, open_system
 from bridge.midi.wakes import Wakes
 from engine import garbage, priority
 from engine.errors import SidemanError
-from engine.worker.wire import Message, frame, read_frame
+from engine.worker.inbox import Inbox
+from engine.worker.wire import Message, frame
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at which ports are there."""
@@ -83,43 +82,6 @@ class Outlet:
                 lost, self._lost = self._lost, 0
                 self._line.write(frame(wire.Heard(messages, lost)))
             self._line.flush()
-
-
-class Inbox:
-    """What the engine says, read on a thread of its own. ``closed`` once the engine has gone."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._messages: deque[wire.ToPlayer] = deque()
-        self._some = threading.Event()
-        self.closed = False
-        threading.Thread(target=self._read, name="inbox", daemon=True).start()
-
-    def _read(self) -> None:
-        with suppress(DecodeError):  # a line that says what can't be understood is broken
-            while (body := read_frame(self._stream)) is not None:
-                self._messages.append(wire.for_player(body))
-                self._some.set()
-        self.close()
-
-    def close(self) -> None:
-        """Take nothing more."""
-        self.closed = True
-        self._some.set()
-
-    def push(self, message: wire.ToPlayer) -> None:
-        """Something that goes before all that waits. On any thread."""
-        self._messages.appendleft(message)
-        self._some.set()
-
-    def take(self) -> wire.ToPlayer | None:
-        """The next message, if one has come."""
-        return self._messages.popleft() if self._messages else None
-
-    def wait(self, seconds: float | None) -> None:
-        """Sleep until something has come, at most for so long."""
-        self._some.wait(seconds)
-        self._some.clear()
 
 
 class Musician:
@@ -293,7 +255,7 @@ FAREWELL = 0.05
 """Seconds that a MIDI system is given to carry the last note offs before its ports close."""
 
 
-def play(inbox: Inbox, musician: Musician) -> None:
+def play(inbox: Inbox[wire.ToPlayer], musician: Musician) -> None:
     """Play until the engine has gone."""
     wakes = Wakes()
     while not inbox.closed:
@@ -328,7 +290,7 @@ def main() -> int:
     priority.go_first()
     trace: list[tuple[float, float]] | None = [] if "--trace" in sys.argv else None
     outlet = Outlet(line)
-    inbox = Inbox(sys.stdin.buffer)
+    inbox = Inbox(sys.stdin.buffer, wire.for_player)
     musician = Musician(outlet.say, outlet.heard, trace, inbox.push)
     # Who ends us in order gets an end in order: every note off.
     signal.signal(signal.SIGTERM, lambda *_: inbox.close())

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,7 +17,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
-from msgspec import DecodeError
 from msgspec.structs import replace
 
 from engine import garbage, priority
@@ -34,6 +31,7 @@ from engine.music import Meter, Note
 from engine.recall.memory import Memory
 from engine.tokens.vocabulary import Vocabulary
 from engine.worker import wire
+from engine.worker.inbox import Inbox
 
 FEED_TOKENS = 32
 """Tokens fed before the line is looked at again."""
@@ -389,34 +387,6 @@ def _prelude(vocabulary: Vocabulary) -> list[int]:
     return [vocabulary.ids["BOS_None"]] if "BOS_None" in vocabulary.ids else []
 
 
-class Inbox:
-    """Messages from the line, read on a thread of its own. ``closed`` once the engine has gone."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._messages: deque[wire.ToWorker] = deque()
-        self._arrived = threading.Event()
-        self.closed = False
-        threading.Thread(target=self._read, name="inbox", daemon=True).start()
-
-    def _read(self) -> None:
-        with suppress(DecodeError):  # a line that says what can't be understood is broken
-            while (body := wire.read_frame(self._stream)) is not None:
-                self._messages.append(wire.for_worker(body))
-                self._arrived.set()
-        self.closed = True
-        self._arrived.set()
-
-    def take(self) -> wire.ToWorker | None:
-        """The next message, if one has come."""
-        return self._messages.popleft() if self._messages else None
-
-    def wait(self) -> None:
-        """Sleep until something has arrived."""
-        self._arrived.wait()
-        self._arrived.clear()
-
-
 def main() -> int:
     """Talk over stdin and stdout until the other side is gone."""
     # Whatever a library prints must not get between the messages.
@@ -425,7 +395,7 @@ def main() -> int:
     priority.give_way()
     # The reader must get its turn soon while Python code is busy here; the default is 5 ms.
     sys.setswitchinterval(0.0005)
-    inbox = Inbox(sys.stdin.buffer)
+    inbox = Inbox(sys.stdin.buffer, wire.for_worker)
     worker = Worker(Outlet(line).say)
     sweeper = garbage.Sweeper()
     while not inbox.closed:
