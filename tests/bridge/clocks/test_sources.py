@@ -11,10 +11,7 @@ from bridge.config import ClockSource
 from engine.errors import SidemanError
 from engine.messages import parse
 from engine.timing import Course
-from tests.bridge.midi.conftest import band, tiny_model
 from tests.support.band import Band
-
-__all__ = ["band", "tiny_model"]
 
 TRANSPORT = parse("/sideman/transport", (1, 100.0, 4, 0.0, 3, 4))
 

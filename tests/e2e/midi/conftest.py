@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.midi.stage import Stage
 from tests.support.jack import Missing, Server, jack_server
 
 
@@ -20,6 +21,15 @@ def jack() -> Iterator[Server]:
         if os.environ.get("CI"):
             pytest.fail(str(missing))
         pytest.skip(str(missing))
+
+
+@pytest.fixture
+def stage(running: Stage) -> Iterator[Stage]:
+    """The module's stage, which each test leaves silent and with every note ended."""
+    yield running
+    running.rest()
+    running.musician.check_pairs()
+    running.musician.heard.clear()
 
 
 @pytest.fixture(scope="session")

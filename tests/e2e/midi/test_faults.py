@@ -45,14 +45,6 @@ def running(tmp_path_factory: pytest.TempPathFactory, jack: Server) -> Iterator[
 
 
 @pytest.fixture
-def stage(running: Stage) -> Iterator[Stage]:
-    yield running
-    running.rest()
-    running.musician.check_pairs()
-    running.musician.heard.clear()
-
-
-@pytest.fixture
 def own_stage(home: Path, jack: Server) -> Iterator[Stage]:
     """A stage that may be burnt down."""
     running = Stage(home, jack, name="own")

@@ -25,14 +25,6 @@ def running(tmp_path_factory: pytest.TempPathFactory, jack: Server) -> Iterator[
     stage.close()
 
 
-@pytest.fixture
-def stage(running: Stage) -> Iterator[Stage]:
-    yield running
-    running.rest()
-    running.musician.check_pairs()
-    running.musician.heard.clear()
-
-
 def until_sounding(stage: Stage) -> None:
     stage.musician.until(lambda: bool(stage.musician.sounding()), "a note that sounds")
 
