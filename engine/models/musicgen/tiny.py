@@ -38,24 +38,13 @@ SPECIAL = ("<pad>", "</s>", "<unk>")
 """T5's first three tokens, in its order."""
 
 
-def write(
-    parent: Path,
-    *,
-    channels: int = 1,
-    seed: int = 0,
-    layers: int = 2,
-    hidden: int = 32,
-    heads: int = 4,
-    card: int = 512,
-) -> Path:
+def write(parent: Path, *, channels: int = 1, **sizes: int) -> Path:
     """Write a model folder into ``parent`` and return it; the same for the same arguments.
 
-    ``card`` is the number of entries of a codebook, a power of two.
+    ``sizes`` are those of :func:`make`.
     """
     folder = parent / NAMES[channels]
-    network = make(
-        channels=channels, seed=seed, layers=layers, hidden=hidden, heads=heads, card=card
-    )
+    network = make(channels=channels, **sizes)
     network.save_pretrained(folder)
     wrapper: Any = PreTrainedTokenizerFast
     wrapper(
@@ -76,7 +65,10 @@ def make(
     heads: int = 4,
     card: int = 512,
 ) -> Any:
-    """The network alone, a ``MusicgenForConditionalGeneration`` in float32."""
+    """The network alone, a ``MusicgenForConditionalGeneration`` in float32.
+
+    ``card`` is the number of entries of a codebook, a power of two.
+    """
     bandwidth = QUANTIZERS * math.log2(card) * FRAME_RATE / 1000
     config = MusicgenConfig(
         text_encoder=T5Config(

@@ -34,14 +34,8 @@ from engine.music import DRUMS, Meter, MeterMap, Note
 from engine.session import Session
 from engine.takes import Take
 from tests.support.band import Band, tune
-from tests.support.tiny_model import make_tiny_model
 
 NOON = datetime(2026, 11, 21, 12, 0, 5)
-
-
-@pytest.fixture(scope="module")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
 class Desk:
