@@ -137,8 +137,8 @@ def _of(data: TokenSet, tokens: Tokens, program: int) -> NDArray[np.bool_]:
     vocabulary = data.vocabulary
     at = np.where(vocabulary.is_program[tokens], np.arange(len(tokens)), 0)
     last = tokens[np.maximum.accumulate(at)]
-    what: NDArray[np.bool_] = np.isin(vocabulary.kind[tokens], WHAT)
-    return what & (last == program)
+    what: NDArray[np.bool_] = np.isin(vocabulary.kind[tokens], WHAT) & (last == program)
+    return what
 
 
 def _bits(predictor: Predictor, tokens: Tokens) -> NDArray[np.float64]:
