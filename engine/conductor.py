@@ -15,10 +15,12 @@ from typing import Any, Protocol
 
 from engine import __version__, presets
 from engine.asking import Asking
+from engine.delivery import Delivery
 from engine.errors import Code, SidemanError
 from engine.foresight import Foresight
 from engine.hands import Hands
 from engine.initiative import Initiative
+from engine.ledger import Book
 from engine.messages import commands as c
 from engine.messages.parameters import PARAMETERS
 from engine.messages.replies import (
@@ -94,6 +96,7 @@ class Conductor:
         random_seed: Callable[[], int] = lambda: random.randrange(2**31),
     ) -> None:
         self.session = Session()
+        self.book = Book()
         self.clock = clock
         self.parameters: dict[str, Any] = {}
         self.shelf = Shelf(preset, device, load_preset, find_model, find_adapter)
@@ -121,7 +124,10 @@ class Conductor:
         """The worker that makes the music; called once, before anything else."""
         self._worker = worker
         self.shelf.connect(worker)
-        self.requests = Requests(self.session, self.clock, self._outbox, self._store, worker)
+        self.delivery = Delivery(self.session, self.clock, self._outbox)
+        self.requests = Requests(
+            self.session, self.clock, self._outbox, self._store, worker, self.delivery, self.book
+        )
         self.requests.model_hash = self.shelf.hash_of
         self.requests.foreseen = self._foresight.made
         self._teller = Teller(self.session, worker, self.requests.speed)
@@ -392,7 +398,8 @@ class Conductor:
         self, ask: c.Ask, client: int, when: float, *, amends: bool = False
     ) -> None:
         """Accept a request; with ``amends`` its take is part of the one that it goes on from."""
-        if self.requests.repeated(client, ask.req):
+        if (living := self.book.living.get((client, ask.req))) is not None:
+            self._outbox.reply(client, living.accepted)  # the first one may have been lost
             return
         track = self.session.track(ask.track)
         brief, place = self._asking.understand(ask, track, when)
@@ -528,7 +535,7 @@ class Conductor:
     @property
     def rests(self) -> bool:
         """Whether the song stands still and nobody waits for a take."""
-        return not self.clock.playing and not len(self.requests)
+        return not self.clock.playing and not self.book.living
 
     def status(self) -> StatusReply:
         """What the engine is doing."""
@@ -536,15 +543,15 @@ class Conductor:
         if not self.shelf.holds(model):
             state = "degraded" if self.shelf.is_broken(model) else "loading"
         else:
-            state = "generating" if len(self.requests) else "ready"
+            state = "generating" if self.book.living else "ready"
         return StatusReply(
             state,  # type: ignore[arg-type]  # one of the table's choices
             self.shelf.preset.name,
             self._outbox.client_count(),
             self.requests.queued,
             self.requests.generating,
-            self.requests.late,
-            self.requests.closed,
+            self.delivery.missed,
+            self.book.closed,
         )
 
     # The worker
@@ -608,7 +615,7 @@ class Conductor:
 
     def _make_ahead(self, now: float) -> None:
         """Have the worker begin what will probably be asked next, where it has nothing to do."""
-        if self._worker.ready and not len(self.requests):
+        if self._worker.ready and not self.book.living:
             guess = self._asking.guess(now)
             begun = None if guess is None else self._foresight.begin(*guess)
             if begun is not None:

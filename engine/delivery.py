@@ -11,7 +11,7 @@ from engine.messages.replies import ClipNote, ClipOpen, Late, Reply
 from engine.music import Note
 from engine.playing import Playing
 from engine.ports import Outbox
-from engine.request import Request
+from engine.request import Asked, Request
 from engine.session import Session
 from engine.takes import Take
 from engine.timing import Clock
@@ -32,25 +32,30 @@ class Delivery:
         """How often a bar line was missed."""
         self.playing = Playing(session, clock)
 
-    def say(self, request: Request, reply: Reply) -> None:
+    def say(self, request: Asked, reply: Reply) -> None:
         """Send a reply about a request."""
         self._outbox.reply(request.client, reply)
         self._outbox.broadcast(reply, besides=request.client)
 
-    def late(self, request: Request, late: Late) -> None:
+    def late(self, request: Asked, late: Late) -> None:
         """Say that a bar line was missed."""
         self.missed += 1
         self.say(request, late)
 
-    def open(self, request: Request) -> None:
-        """Announce a request's takes; once."""
+    def announce(self, request: Asked) -> bool:
+        """Say where a request's takes are; once. Whether it was now."""
         if request.opened:
-            return
+            return False
         request.opened = True
-        name = self._session.track(request.brief.track).name
         for take in request.takes:
+            name = self._session.track(take.track).name
             self.say(request, ClipOpen(request.req, take.number, name, take.bar, take.bars))
-        self.playing.enters(request.takes[0])
+        return True
+
+    def open(self, request: Request) -> None:
+        """Announce takes that are going to be played by MIDI, where they are."""
+        if self.announce(request):
+            self.playing.enters(request.takes[0])
 
     def loop(self, request: Request) -> None:
         """Send what the loop plays until the next bar line at which the music may be there."""

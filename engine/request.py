@@ -12,39 +12,27 @@ from engine.takes import Take
 from engine.worker.wire import NoteRow, Wish
 
 
-@dataclass(slots=True)
-class Request:
-    """What is known of a request while it lives. ``job`` is its number on the worker's line."""
+@dataclass(slots=True, kw_only=True)
+class Asked:
+    """What is known of a request of any kind while it lives."""
 
     job: int
+    """Its number on the worker's line."""
     client: int
     ask: Ask
-    brief: Brief
-    place: Place
-    wish: Wish
-    takes: list[Take]
+    takes: list[Take] = field(default_factory=list)
     asked_at: float
     due: float | None
     """When its first bar line is, in seconds; None where no bar line waits for it."""
     accepted: Accepted
-    loop: Loop | None = None
-    """What its takes begin with, before the new music enters, where a bar line was missed."""
     opened: bool = False
     started: bool = False
     made: bool = False
-    from_tick: int = 0
-    """Notes before this tick of the first bar come too late to be played (rule ``shorten``)."""
-    sent: list[list[NoteRow]] = field(default_factory=list)
-    """What the worker has sent of each variation."""
-    again: list[int] = field(default_factory=list)
-    """How much of it has come once more, where a take is being made again."""
-    complete: set[int] = field(default_factory=set)
     saved: set[int] = field(default_factory=set)
     late_bars: set[int] = field(default_factory=set)
     given: bool = False
     """Whether a worker was told of it."""
     remade: int = 0
-    first_note_ms: float | None = None
 
     @property
     def key(self) -> tuple[int, int]:
@@ -55,6 +43,25 @@ class Request:
     def req(self) -> int:
         """The client's own number of it."""
         return self.ask.req
+
+
+@dataclass(slots=True, kw_only=True)
+class Request(Asked):
+    """A request for notes."""
+
+    brief: Brief
+    place: Place
+    wish: Wish
+    loop: Loop | None = None
+    """What its takes begin with, before the new music enters, where a bar line was missed."""
+    from_tick: int = 0
+    """Notes before this tick of the first bar come too late to be played (rule ``shorten``)."""
+    sent: list[list[NoteRow]] = field(default_factory=list)
+    """What the worker has sent of each variation."""
+    again: list[int] = field(default_factory=list)
+    """How much of it has come once more, where a take is being made again."""
+    complete: set[int] = field(default_factory=set)
+    first_note_ms: float | None = None
 
     @property
     def awaited(self) -> float | None:

@@ -5,17 +5,16 @@ One thread only, the conductor's. Time is a parameter everywhere.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from typing import Any
 
 from engine.brief import Brief, Place, new_take, wish_for
 from engine.delivery import Delivery
 from engine.errors import Code, SidemanError
 from engine.generate import plan_of
 from engine.lateness import Loop, rescue
+from engine.ledger import Book, Ledger
 from engine.messages.commands import Ask
-from engine.messages.replies import Accepted, ClipClose, Done, Fail, Late
+from engine.messages.replies import Accepted, Late
 from engine.music import Meter
 from engine.ports import Maker, Outbox, Store
 from engine.request import Request
@@ -24,11 +23,6 @@ from engine.speed import Speed
 from engine.takes import Take
 from engine.timing import Clock
 from engine.worker import wire
-
-log = logging.getLogger(__name__)
-
-MOST_REQUESTS = 64
-"""Requests that may be under way at once; one more is told `busy`."""
 
 MARGIN = 0.015
 """Seconds that a first note should lie in wait before its bar line: a thread switch, a datagram."""
@@ -40,59 +34,25 @@ DECIDE_AHEAD = 0.010
 """Seconds before a bar line at which it is settled that it will be missed."""
 
 
-class Requests:
-    """All requests that live, and what becomes of them."""
+class Requests(Ledger[Request]):
+    """All requests for notes that live, and what becomes of them."""
 
     def __init__(
-        self, session: Session, clock: Clock, outbox: Outbox, store: Store, maker: Maker
+        self,
+        session: Session,
+        clock: Clock,
+        outbox: Outbox,
+        store: Store,
+        maker: Maker,
+        delivery: Delivery,
+        book: Book,
     ) -> None:
-        self._session = session
+        super().__init__(session, outbox, store, maker, delivery, book)
         self._clock = clock
-        self._outbox = outbox
-        self._store = store
-        self._maker = maker
-        self.delivery = Delivery(session, clock, outbox)
-        self._live: dict[int, Request] = {}
-        self._keys: dict[tuple[int, int], Request] = {}
-        self._jobs = 0
-        self._take = 0
         self.speed = Speed()
-        self.closed = 0
         self.model_hash: Callable[[str], str] = lambda model: ""
         self.foreseen: Callable[[str, wire.Wish, int], list[wire.Made]] = lambda *_: []
         """What was made ahead of a model's wish, as a job's."""
-
-    # What others want to know
-
-    def __len__(self) -> int:
-        return len(self._live)
-
-    @property
-    def late(self) -> int:
-        """How often a bar line was missed."""
-        return self.delivery.missed
-
-    @property
-    def queued(self) -> int:
-        """How many wait."""
-        return sum(not r.started for r in self._live.values())
-
-    @property
-    def generating(self) -> int:
-        """How many are being made."""
-        return sum(r.started for r in self._live.values())
-
-    def known_take(self, number: int) -> None:
-        """A take of that number exists already, from before a restart."""
-        self._take = max(self._take, number)
-
-    def repeated(self, client: int, req: int) -> bool:
-        """Whether this request lives already. The answer is sent again: it may have been lost."""
-        request = self._keys.get((client, req))
-        if request is None:
-            return False
-        self._outbox.reply(client, request.accepted)
-        return True
 
     # In
 
@@ -105,10 +65,7 @@ class Requests:
 
         Raises :class:`SidemanError` and changes nothing where that can't be done.
         """
-        if len(self._live) >= MOST_REQUESTS:
-            raise SidemanError(
-                Code.BUSY, f"{MOST_REQUESTS} requests are under way: wait, or cancel some"
-            )
+        self._book.check_room()
         if "midi" in brief.deliver and not self.delivery.playing.is_open:
             raise SidemanError(
                 Code.NOT_ALLOWED, "no MIDI output is open: ask for deliver osc, or open a port"
@@ -116,7 +73,7 @@ class Requests:
         wish = wish_for(brief, place, self._session)
         due = self._due(brief, place, now)
         model = brief.preset.model
-        job = self._jobs + 1
+        job = self._book.job + 1
         there = self.foreseen(model, wish, job)
         if not there:  # else somebody plays by it already
             plan_of(wish)
@@ -141,16 +98,17 @@ class Requests:
             there = self.foreseen(model, wish, job)
         entry = place.target.bar if loop is None else loop.source.stop
         accepted = Accepted(ask.req, max(0.0, wait * 1000.0), entry)
-        self._jobs = job
-        request = Request(job, client, ask, brief, place, wish, [], now, due, accepted, loop=loop)
+        request = Request(
+            job=self._book.next_job(), client=client, ask=ask, brief=brief, place=place, wish=wish,
+            asked_at=now, due=due, accepted=accepted, loop=loop,
+        )  # fmt: skip
         sequences = brief.variations
         request.takes = [self._new_take(request, v) for v in range(sequences)]
         for take in request.takes:
             take.amends = amends
         request.sent = [[] for _ in range(sequences)]
         request.again = [0] * sequences
-        self._live[request.job] = request
-        self._keys[request.key] = request
+        self._enter(request)
         self.delivery.say(request, accepted)
         if late is not None:
             self.delivery.late(request, late)
@@ -161,25 +119,14 @@ class Requests:
         # The worker says them once more, with all that follows: see `_fresh`.
         request.again = [0] * sequences
         self._give(request)
-        self._store.write(
-            {"event": "request", "client": client, "req": ask.req, "verb": ask.verb,
-             "track": brief.track, "keys": _plain(ask.keys.given()), "seed": brief.seed,
-             "bar": request.takes[0].bar, "bars": request.takes[0].bars}
-        )  # fmt: skip
+        self._note_down(request)
 
     def _new_take(self, request: Request, variation: int) -> Take:
-        self._take += 1
-        take = new_take(self._take, request.brief, request.place, variation)
+        take = new_take(self._book.next_take(), request.brief, request.place, variation)
         if request.loop is not None:
             take.bars += take.bar - request.loop.source.stop
             take.bar = request.loop.source.stop
         return take
-
-    def model_failed(self, failed: wire.Failed) -> None:
-        """A model could not be loaded: whoever asked for it is told."""
-        for request in list(self._live.values()):
-            if request.brief.preset.model == failed.model:
-                self._fail(request, SidemanError(Code(failed.code), failed.text))
 
     def _give(self, request: Request) -> None:
         request.given = self._maker.ready
@@ -268,8 +215,7 @@ class Requests:
         """What is being made does not fit the bars that it goes to now: make what does."""
         self._maker.send(wire.Cancel(request.job))
         del self._live[request.job]
-        self._jobs += 1
-        request.job = self._jobs
+        request.job = self._book.next_job()
         self._live[request.job] = request
         request.started = False
         try:
@@ -352,30 +298,6 @@ class Requests:
             lambda error: self._saved(request, message.variation, error),
         )
 
-    def _saved(self, request: Request, variation: int, error: str | None) -> None:
-        if request.job not in self._live:
-            return
-        take = request.takes[variation]
-        if error is not None:
-            log.error("take %d could not be saved: %s", take.number, error)
-        if variation == 0:
-            self._session.place(take)
-        else:
-            self._session.takes[take.number] = take
-        self.closed += 1
-        event = "alternative" if variation else "placed"
-        self._store.write(
-            {"event": event, "take": take.number}, lambda error: self._close(request, take)
-        )
-
-    def _close(self, request: Request, take: Take) -> None:
-        """A take is on disk, and the journal says where it is: now it can't be lost."""
-        if request.job not in self._live:
-            return
-        request.saved.add(take.variation)
-        self.delivery.say(request, ClipClose(request.req, take.number, len(take.notes)))
-        self._end(request)
-
     def done(self, message: wire.JobDone) -> None:
         """The worker has said all that it has to say of a request."""
         request = self._live.get(message.job)
@@ -387,32 +309,14 @@ class Requests:
             self.speed.made(message.tokens, message.seconds, request.place.bars, sequences)
         self._end(request)
 
-    def _end(self, request: Request) -> None:
-        if not request.made or len(request.saved) < len(request.takes):
-            return
-        event = {
-            "event": "done", "client": request.client, "req": request.req,
-            "takes": [take.number for take in request.takes],
-        }  # fmt: skip
-        self._forget(request)
-        self._store.write(event, lambda error: self.delivery.say(request, Done(request.req)))
-
-    def failed(self, message: wire.JobFailed) -> None:
-        """The worker can't make what was asked."""
-        request = self._live.get(message.job)
-        if request is not None:
-            self._fail(request, SidemanError(Code(message.code), message.text))
-
     # Ends
 
-    def cancel(self, client: int, req: int, now: float) -> None:
-        """End one request of a client, or with 0 all of them."""
-        for request in list(self._live.values()):
-            if request.client == client and req in (0, request.req):
-                self._maker.send(wire.Cancel(request.job))
-                self._fail(request, SidemanError(Code.CANCELLED, "cancelled, as you asked"))
-                if request.opened:
-                    self.rearranged(self._session.track(request.brief.track), now)
+    def _sent(self, request: Request, take: Take) -> int:
+        return len(take.notes)
+
+    def _was_cancelled(self, request: Request, now: float) -> None:
+        if request.opened:
+            self.rearranged(self._session.track(request.brief.track), now)
 
     def take_back(self, track: Track, now: float) -> bool:
         """Undo what is being made for a track and is heard by MIDI already; False where nothing is.
@@ -501,20 +405,3 @@ class Requests:
             request.remade += request.given
             request.again = [0] * len(request.takes)
             self._give(request)
-
-    def _fail(self, request: Request, error: SidemanError) -> None:
-        self._forget(request)
-        self._store.write(
-            {"event": "fail", "client": request.client, "req": request.req,
-             "code": str(error.code), "text": error.text}
-        )  # fmt: skip
-        self.delivery.say(request, Fail.of(error, request.req, request.ask.address))
-
-    def _forget(self, request: Request) -> None:
-        del self._live[request.job]
-        self._keys.pop(request.key, None)
-
-
-def _plain(given: dict[str, Any]) -> dict[str, Any]:
-    """Keys as JSON can hold them."""
-    return {k: "+".join(sorted(v)) if isinstance(v, frozenset) else v for k, v in given.items()}

@@ -261,14 +261,14 @@ def _replay(event: dict[str, Any], folder: Path, session: Session, conductor: Co
         case "clear":
             session.clear(session.track(int(event["track"])))
         case "take":
-            conductor.requests.known_take(int(event["take"]))
+            conductor.book.known_take(int(event["take"]))
         case "placed":
             session.place(_take(folder, event))
-            conductor.requests.closed += 1
+            conductor.book.closed += 1
         case "alternative":
             take = _take(folder, event)
             session.takes[take.number] = take
-            conductor.requests.closed += 1
+            conductor.book.closed += 1
         case "keep":
             session.keep(session.takes[int(event["take"])])
         case "discard":

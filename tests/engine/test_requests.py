@@ -9,8 +9,9 @@ import pytest
 
 from engine import requests
 from engine.delivery import TOO_LATE_TO_HEAR
+from engine.ledger import MOST_REQUESTS
 from engine.messages.replies import Accepted, ClipClose, ClipNote, ClipOpen, Done, Fail, Late
-from engine.requests import DECIDE_AHEAD, MOST_REQUESTS
+from engine.requests import DECIDE_AHEAD
 from engine.worker import wire
 from tests.support.band import Band
 from tests.support.player import FakePlayer
@@ -261,7 +262,7 @@ class TestLateAtAcceptance:
         (clip,) = rolling.clips()
         clip.check()
         assert (clip.opened.bar, clip.opened.bars) == (bar, 1)
-        assert rolling.requests.late == 1
+        assert rolling.requests.delivery.missed == 1
 
     def test_shorten_enters_in_the_middle(self, rolling: Band) -> None:
         slow(rolling, 0.15)
