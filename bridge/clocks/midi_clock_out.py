@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from math import ceil
 
+from bridge import midi_bytes as midi
 from bridge.clocks.midi_clock import CLOCK, SIXTEENTH
 from bridge.clocks.pulse import PPQ
 from engine.timing import Course
 
-CLOCK_BYTE, START, CONTINUE, STOP, SONG_POSITION = 0xF8, 0xFA, 0xFB, 0xFC, 0xF2
 FURTHEST = 0x3FFF
 """Sixteenths; a Song Position Pointer has 14 bits, which is 1,024 bars of 4/4."""
 LATE = CLOCK / 2
@@ -24,7 +24,7 @@ STALL = PPQ
 def song_position(sixteenths: int) -> bytes:
     """A Song Position Pointer; what lies beyond :data:`FURTHEST` is told as that."""
     sixteenths = min(sixteenths, FURTHEST)
-    return bytes((SONG_POSITION, sixteenths & 0x7F, sixteenths >> 7))
+    return bytes((midi.SONG_POSITION, sixteenths & 0x7F, sixteenths >> 7))
 
 
 class ClockOut:
@@ -77,7 +77,7 @@ class ClockOut:
         period = CLOCK / course.ticks_per_second
         if not course.playing:
             if now >= self._idle_at:
-                out.append(bytes((CLOCK_BYTE,)))
+                out.append(bytes((midi.CLOCK,)))
                 self._last = self._idle_at
                 # Nobody counts these, so a stall is not made good.
                 self._idle_at += period * max(1, ceil((now - self._idle_at) / period))
@@ -99,7 +99,7 @@ class ClockOut:
 
     def _stop(self) -> list[bytes]:
         begun, self._following, self._begin = self._following, False, None
-        return [bytes((STOP,))] if begun else []
+        return [bytes((midi.STOP,))] if begun else []
 
     def _enter(self, course: Course, here: float) -> list[bytes]:
         """Have followers begin at the first place that can be told, and clocks go on until then."""
@@ -118,14 +118,14 @@ class ClockOut:
         """Start or Continue, where the next clock is the one to begin with."""
         if self._begin is None or self._next != self._begin:
             return []
-        message = CONTINUE if self._begin else START
+        message = midi.CONTINUE if self._begin else midi.START
         self._begin, self._following = None, True
         return [bytes((message,))]
 
     def _clock(self, course: Course) -> list[bytes]:
         self._last = course.seconds + (self._next * CLOCK - course.tick) / course.ticks_per_second
         self._next += 1
-        return [bytes((CLOCK_BYTE,)), *self._announce()]
+        return [bytes((midi.CLOCK,)), *self._announce()]
 
 
 def _place(course: Course, now: float) -> float:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from bridge import midi_bytes as midi
 from bridge.files.midi_song import PITCH_BEND, Control, MidiSong, MidiTrack, Tempo
 from engine import instruments
 from engine.errors import Code, SidemanError
@@ -184,18 +185,18 @@ def _events(body: bytes, ticks_per_beat: int, shared: _Shared) -> _Chunk:
         status = body[at]
         if status & 0x80:
             at += 1
-            if status < 0xF0:
+            if status < midi.SYSEX:
                 running = status
         elif running:
             status = running
         else:
             raise _BadMidiError("is damaged: data where an event should begin")
-        kind, channel = status & 0xF0, (status & 0x0F) + 1
-        if kind == 0x90 or kind == 0x80:
+        kind, channel = midi.split(status)
+        if kind == midi.NOTE_ON or kind == midi.NOTE_OFF:
             pitch, velocity = body[at] & 0x7F, body[at + 1] & 0x7F
             at += 2
             key = (channel, pitch)
-            if kind == 0x90 and velocity:
+            if kind == midi.NOTE_ON and velocity:
                 started = (tick, velocity, programs.get(channel, _UNSET))
                 if key in sounding:
                     sounding[key].append(started)
@@ -203,23 +204,23 @@ def _events(body: bytes, ticks_per_beat: int, shared: _Shared) -> _Chunk:
                     sounding[key] = deque((started,))
             elif sounding.get(key):
                 _close(chunk, key, sounding[key].popleft(), tick)
-        elif kind == 0xB0:
+        elif kind == midi.CONTROL:
             number, value = body[at] & 0x7F, body[at + 1] & 0x7F
             at += 2
             chunk.controls.setdefault(channel, []).append((tick, number, value))
-        elif kind == 0xC0:
+        elif kind == midi.PROGRAM:
             programs[channel] = body[at] & 0x7F
             chunk.programs.setdefault(channel, programs[channel])
             at += 1
-        elif kind == 0xE0:
+        elif kind == midi.BEND:
             value = (body[at] & 0x7F) | (body[at + 1] & 0x7F) << 7
             at += 2
             chunk.controls.setdefault(channel, []).append((tick, PITCH_BEND, value))
-        elif kind == 0xA0:
+        elif kind == midi.POLYTOUCH:
             at += 2
-        elif kind == 0xD0:
+        elif kind == midi.PRESSURE:
             at += 1
-        elif status == 0xFF:
+        elif status == midi.META:
             meta = body[at]
             length, at = _number(body, at + 1)
             if at + length > end:
@@ -228,7 +229,7 @@ def _events(body: bytes, ticks_per_beat: int, shared: _Shared) -> _Chunk:
                 break
             _meta(meta, body[at : at + length], tick, chunk, shared)
             at += length
-        elif status in (0xF0, 0xF7):
+        elif status in (midi.SYSEX, midi.SYSEX_END):
             length, at = _number(body, at)
             if at + length > end:
                 raise IndexError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 
+from bridge import midi_bytes as midi
 from bridge.files.midi_song import PITCH_BEND, MidiSong, MidiTrack
 from engine.music import DRUM_CHANNEL, TICKS_PER_BEAT, MeterMap
 
@@ -49,16 +50,16 @@ def _conductor(song: MidiSong) -> list[_Event]:
 
 def _track(track: MidiTrack, channel: int, shared: bool, meter_map: MeterMap) -> list[_Event]:
     status = channel - 1
-    program = bytes((0xC0 | status, track.kit if track.is_drum else track.program))
+    program = bytes((midi.PROGRAM | status, track.kit if track.is_drum else track.program))
     events: list[_Event] = [
         (0, _BANK, _meta(0x03, track.name.encode())),
         (0, _PROGRAM, program),
     ]
     for control in track.controls:
         if control.number == PITCH_BEND:
-            data = bytes((0xE0 | status, control.value & 0x7F, control.value >> 7))
+            data = bytes((midi.BEND | status, control.value & 0x7F, control.value >> 7))
         else:
-            data = bytes((0xB0 | status, control.number, control.value))
+            data = midi.control(channel, control.number, control.value)
         order = _BANK if control.number in _BANK_SELECT else _CONTROL
         events.append((control.tick, order, data))
     for note in track.notes:
@@ -66,8 +67,8 @@ def _track(track: MidiTrack, channel: int, shared: bool, meter_map: MeterMap) ->
         # Another instrument may have taken the channel since this one's last note.
         if shared:
             events.append((start, _ON, program))
-        events.append((start, _ON, bytes((0x90 | status, note.pitch, note.velocity))))
-        events.append((start + note.duration, _OFF, bytes((0x80 | status, note.pitch, 0))))
+        events.append((start, _ON, midi.note_on(channel, note.pitch, note.velocity)))
+        events.append((start + note.duration, _OFF, midi.note_off(channel, note.pitch)))
     return events
 
 
@@ -103,7 +104,7 @@ def _chunk(events: Iterable[_Event], end: int) -> bytes:
 
 
 def _meta(kind: int, value: bytes) -> bytes:
-    return bytes((0xFF, kind)) + _number(len(value)) + value
+    return bytes((midi.META, kind)) + _number(len(value)) + value
 
 
 def _number(value: int) -> bytes:

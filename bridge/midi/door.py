@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from bridge import midi_bytes as midi
 from bridge.clocks.midi_clock import MidiClock
 from bridge.midi import wire
 from bridge.midi.lights import Lights, State, device_for
@@ -28,8 +29,8 @@ from engine.triggers import Action, Trigger, preset_meant
 
 log = logging.getLogger(__name__)
 
-NOTE_OFF, NOTE_ON, PROGRAM = 0x80, 0x90, 0xC0
-SONG_POSITION, CLOCK, START, CONTINUE, STOP = 0xF2, 0xF8, 0xFA, 0xFB, 0xFC
+TIME = (midi.SONG_POSITION, midi.CLOCK, midi.START, midi.CONTINUE, midi.STOP)
+"""What drives the song where MIDI leads."""
 
 SAY_EVERY = 0.2
 """Seconds between two failures that are told; a flood has many."""
@@ -103,13 +104,10 @@ class MidiDoor:
                 log.debug("MIDI notes went out at most %.2f ms after their moment", worst_ms)
 
     def _hear(self, port: int, data: bytes, when: float) -> None:
-        status = data[0]
-        if status >= 0xF0:
-            if self._ports[port].role == "in":
-                self._time(port, data, when)
+        if data[0] in TIME and self._ports[port].role == "in":
+            self._time(port, data, when)
+        if not midi.of_channel(data):
             return
-        if status < 0x80 or len(data) != (2 if status & 0xE0 == 0xC0 else 3) or max(data[1:]) > 127:
-            return  # no message that MIDI knows
         self._use_preset()
         match = self._mapping.match(data, str(port))
         if match is not None:
@@ -118,19 +116,19 @@ class MidiDoor:
             self._music(port, data, when)
 
     def _music(self, port: int, data: bytes, when: float) -> None:
-        kind, channel = data[0] & 0xF0, (data[0] & 0x0F) + 1
+        kind, channel = midi.split(data[0])
         if channel == self._control_channel:
             return
-        if kind == NOTE_ON and data[2]:
+        if midi.begins_note(data):
             track = self._track(channel, when)
             self._last[port] = track
             self._held.setdefault(port, set()).add((track.number, data[1]))
             self._do(c.TrackOn(track.number, data[1], data[2]), when)
-        elif kind in (NOTE_OFF, NOTE_ON):
+        elif midi.ends_note(data):
             track = self._track(channel, when)
             self._held.get(port, set()).discard((track.number, data[1]))
             self._do(c.TrackOff(track.number, data[1]), when)
-        elif kind == PROGRAM and channel != DRUM_CHANNEL:
+        elif kind == midi.PROGRAM and channel != DRUM_CHANNEL:
             self._conductor.sounds_as(self._track(channel, when), data[1], when)
 
     def _track(self, channel: int, when: float) -> Track:
@@ -242,24 +240,22 @@ class MidiDoor:
 
     def _time(self, port: int, data: bytes, when: float) -> None:
         """Clock and song position, from the first port that sends them."""
-        if data[0] not in (SONG_POSITION, CLOCK, START, CONTINUE, STOP):
-            return
         if self._clock_port is None:
             self._clock_port = port
         if port != self._clock_port:
             return
         clock, moved = self._clock, False
         match data[0]:
-            case 0xF8:
+            case midi.CLOCK:
                 clock.tick(when)
-            case 0xFA:
+            case midi.START:
                 clock.start(when)
                 moved = True
-            case 0xFB:
+            case midi.CONTINUE:
                 clock.resume(when)
-            case 0xFC:
+            case midi.STOP:
                 clock.stop(when)
-            case 0xF2:
+            case midi.SONG_POSITION:
                 if len(data) != 3:
                     return
                 clock.song_position((data[1] & 0x7F) | (data[2] & 0x7F) << 7, when)

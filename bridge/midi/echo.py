@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from bridge.midi_bytes import ends_note, note_off, split
+
 MOST = 1024
 """Messages that are remembered at once; beyond them the oldest are forgotten."""
 
@@ -38,6 +40,7 @@ class Echo:
 
 def _plain(data: bytes) -> bytes:
     """A note on of velocity 0 is a note off, and a note off's velocity means nothing here."""
-    if len(data) == 3 and (data[0] & 0xF0 == 0x80 or (data[0] & 0xF0 == 0x90 and not data[2])):
-        return bytes((0x80 | data[0] & 0x0F, data[1], 0))
-    return data
+    if not ends_note(data):
+        return data
+    _, channel = split(data[0])
+    return note_off(channel, data[1])

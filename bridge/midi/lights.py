@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bridge import midi_bytes as midi
 from engine.triggers import Kind, Trigger
 
 
@@ -117,7 +118,7 @@ _PLAIN: dict[State, Look] = {
 
 def _launchpad_mk3(name: str, port: str, model: int) -> Device:
     """In programmer mode, where pads and lights have the same numbers on every model."""
-    switch = bytes((0xF0, 0x00, 0x20, 0x29, 0x02, model, 0x0E))
+    switch = bytes((midi.SYSEX, 0x00, 0x20, 0x29, 0x02, model, 0x0E))
     return Device(
         name,
         port,
@@ -221,9 +222,9 @@ class Lights:
         lamps = self._lamps(trigger)
         if lamps is None:
             return []
-        status = 0x90 if trigger.kind is Kind.NOTE else 0xB0
+        light = midi.note_on if trigger.kind is Kind.NOTE else midi.control
         return [
-            bytes((status | (channel or trigger.channel) - 1, trigger.number, value))
+            light(channel or trigger.channel, trigger.number, value)
             for channel, value in lamps.looks[state]
         ]
 

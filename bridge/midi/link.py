@@ -11,7 +11,7 @@ from typing import Protocol
 
 from bridge.midi import wire
 from engine.timing import Course, Timed
-from engine.triggers import Kind, Trigger
+from engine.triggers import Trigger
 from engine.worker.wire import Message
 
 log = logging.getLogger(__name__)
@@ -44,9 +44,7 @@ class AnyLine(Protocol):
 class Link:
     """The player of :mod:`engine.ports`, in a process of its own that is replaced if it dies."""
 
-    def __init__(
-        self, start: Callable[[], AnyLine], opening: wire.Open, now: float = 0.0
-    ) -> None:
+    def __init__(self, start: Callable[[], AnyLine], opening: wire.Open, now: float = 0.0) -> None:
         self._start = start
         self._opening = opening
         self._line: AnyLine | None = None
@@ -101,14 +99,7 @@ class Link:
 
     def panic_by(self, triggers: Sequence[Trigger]) -> None:
         """These messages mean silence, whatever the engine is busy with."""
-        kinds = {Kind.NOTE: 0x90, Kind.CC: 0xB0, Kind.PROGRAM: 0xC0}
-        self._panics = wire.PanicBy(
-            [
-                bytes((kinds[each.kind] | each.channel - 1, each.number))
-                for each in triggers
-                if each.kind in kinds
-            ]
-        )
+        self._panics = wire.PanicBy(list(triggers))
         self._send(self._panics)
 
     def show(self, data: bytes) -> None:

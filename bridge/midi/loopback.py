@@ -13,6 +13,7 @@ from threading import Event
 
 from bridge.midi import wire
 from bridge.midi.ports import find, open_system
+from bridge.midi_bytes import begins_note
 from engine.errors import Code, SidemanError
 from engine.timing import Course, Timed
 from engine.worker.link import Line
@@ -56,7 +57,7 @@ def measure(api: str = "auto", notes: int = 100, interval: float = 0.02) -> Arri
 
     def hears(data: bytes) -> None:
         now = time.monotonic()
-        if len(data) == 3 and data[0] & 0xF0 == 0x90 and data[2]:
+        if begins_note(data):
             arrived[len(arrived)] = now
             if len(arrived) == notes:
                 finished.set()

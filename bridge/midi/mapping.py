@@ -10,35 +10,11 @@ from collections.abc import Mapping as Table
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bridge.midi.gestures import THROWS, Gesture, read
+from bridge.midi_bytes import CHANNEL_MODE
 from engine.triggers import Action, Kind, Trigger
 
 Triggers = Table[Trigger, Action]
-
-CHANNEL_MODE = range(120, 128)
-"""Controllers that are commands, as *all notes off* is; never learned."""
-
-_OFF = 0x80
-_ON = 0x90
-_KINDS: dict[int, tuple[Kind, int]] = {
-    _OFF: (Kind.NOTE, 2),
-    _ON: (Kind.NOTE, 2),
-    0xA0: (Kind.POLYTOUCH, 2),
-    0xB0: (Kind.CC, 2),
-    0xC0: (Kind.PROGRAM, 1),
-    0xD0: (Kind.PRESSURE, 1),
-    0xE0: (Kind.BEND, 2),
-}
-"""Status of each channel message: its kind, and how many data bytes follow."""
-
-_BUTTON: dict[Kind, tuple[float, float]] = {
-    Kind.CC: (64 / 127, 64 / 127),
-    Kind.BEND: (0.75, 0.625),
-    Kind.PRESSURE: (0.5, 0.25),
-    Kind.POLYTOUCH: (0.5, 0.25),
-}
-"""Share of the way at which what has no press of its own counts as pressed, and below which it is
-let go. A switch is on from 64, as MIDI says; a bend wheel rests in the middle; a finger trembles.
-"""
 
 _LEAST_BEND = 0.25
 """How far from its middle a bend wheel must be for the musician to mean it."""
@@ -55,13 +31,6 @@ class Match:
     """What is to be done now; None where the message is only swallowed, as a note off."""
     learned: Action | None = None
     """What the trigger was just taught to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Gesture:
-    trigger: Trigger
-    share: float
-    released: bool = False
 
 
 class Mapping:
@@ -126,7 +95,7 @@ class Mapping:
         Never raises, whatever the bytes are. A note off goes the way that its note on went, even
         where the trigger was learned, or taken away, in between.
         """
-        gesture = _read(message)
+        gesture = read(message)
         if gesture is None:
             return None
         trigger, share = gesture.trigger, gesture.share
@@ -140,12 +109,12 @@ class Mapping:
         if self._to_learn is not None and self._is_meant(gesture, port):
             action, self._to_learn = self._to_learn, None
             self.bind(trigger, action)
-            self._press(key, share)
+            self._press(key, gesture)
             return Match(trigger, share, learned=action)
         found = self._table.get(trigger)
         if found is None:
             return None
-        fires = self._press(key, share) or found.follows
+        fires = self._press(key, gesture) or found.follows
         return Match(trigger, share, found if fires else None)
 
     def _release(self, key: tuple[str, Trigger]) -> Match | None:
@@ -154,24 +123,22 @@ class Mapping:
         self._down.discard(key)
         return Match(key[1], 0.0)
 
-    def _press(self, key: tuple[str, Trigger], share: float) -> bool:
+    def _press(self, key: tuple[str, Trigger], gesture: Gesture) -> bool:
         """Note what is held now; whether this was a press."""
-        kind = key[1].kind
+        kind = gesture.trigger.kind
         if kind is Kind.NOTE:
             self._down.add(key)
-        if kind not in _BUTTON:
-            return True
-        press, let_go = _BUTTON[kind]
+        if kind not in THROWS:
+            return gesture.presses
         if key in self._pressed:
-            if share < let_go:
+            if gesture.share < THROWS[kind].let_go:
                 self._pressed.discard(key)
             return False
-        if share >= press:
+        if gesture.presses:
             self._pressed.add(key)
-            return True
-        return False
+        return gesture.presses
 
-    def _is_meant(self, gesture: _Gesture, port: str) -> bool:
+    def _is_meant(self, gesture: Gesture, port: str) -> bool:
         """Whether a musician who was asked for a trigger would mean this."""
         trigger, share = gesture.trigger, gesture.share
         match trigger.kind:
@@ -186,28 +153,3 @@ class Mapping:
             where == port and other.channel == trigger.channel for where, other in self._down
         )
         return share > 0 and not held
-
-
-def _read(message: Sequence[int]) -> _Gesture | None:
-    """A channel message; None for any other, and for bytes that are no message."""
-    if not message or message[0] not in range(0x80, 0xF0):
-        return None
-    status, channel = message[0] & 0xF0, (message[0] & 0x0F) + 1
-    kind, length = _KINDS[status]
-    data = message[1:]
-    if len(data) != length or not all(0 <= byte <= 127 for byte in data):
-        return None
-    match kind:
-        case Kind.BEND:
-            return _Gesture(Trigger(channel, kind), _bend(data[0] | data[1] << 7))
-        case Kind.PRESSURE:
-            return _Gesture(Trigger(channel, kind), data[0] / 127)
-        case Kind.PROGRAM:
-            return _Gesture(Trigger(channel, kind, data[0]), 1.0)
-    released = status == _OFF or (status == _ON and data[1] == 0)
-    return _Gesture(Trigger(channel, kind, data[0]), data[1] / 127, released)
-
-
-def _bend(value: int) -> float:
-    """Of 0 to 16383, with the wheel's middle, 8192, at exactly a half."""
-    return value / 16384 if value <= 8192 else 0.5 + (value - 8192) / 16382

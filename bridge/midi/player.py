@@ -12,10 +12,9 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import NamedTuple
 
+from bridge.midi_bytes import ALL_NOTES_OFF, ALL_SOUND_OFF, control, note_off, note_on
 from engine.timing import Course, Timed
 
-NOTE_OFF, NOTE_ON, CONTROL = 0x80, 0x90, 0xB0
-ALL_SOUND_OFF, ALL_NOTES_OFF = 120, 123
 CHANNELS = range(1, 17)
 
 JUMP = 120.0
@@ -115,7 +114,7 @@ class Player:
         self._end(self._running)
         for channel in CHANNELS:
             for controller in (ALL_SOUND_OFF, ALL_NOTES_OFF):
-                self._send(bytes((CONTROL | channel - 1, controller, 0)))
+                self._send(control(channel, controller, 0))
 
     def release(self, keys: Sequence[tuple[int, int]]) -> None:
         """End notes that somebody else began."""
@@ -154,7 +153,7 @@ class Player:
         if key in self._running:
             self._off(*key)
         self._running[key] = _Running(event.order, event.track)
-        self._send(bytes((NOTE_ON | note.channel - 1, note.pitch, note.velocity)))
+        self._send(note_on(note.channel, note.pitch, note.velocity))
         end = max(note.end, note.onset + 1)
         heappush(self._events, event._replace(tick=end, begins=False))
 
@@ -172,7 +171,7 @@ class Player:
             self._off(*key)
 
     def _off(self, channel: int, pitch: int) -> None:
-        self._send(bytes((NOTE_OFF | channel - 1, pitch, 0)))
+        self._send(note_off(channel, pitch))
 
     def _keep(self, wanted: Callable[[_Event], bool]) -> None:
         """Forget events; the ends of notes that sound stay, and do no harm where none does."""

@@ -14,6 +14,7 @@ from math import inf
 from typing import Any, Protocol
 
 from bridge.midi.wire import Port
+from bridge.midi_bytes import begins_note, ends_note, note_off, split
 from bridge.midi_systems import NAMES, quiet
 from engine.errors import Code, SidemanError
 
@@ -175,7 +176,7 @@ class Ports:
         self._told: set[int] = set()
         self._broken: list[tuple[int, Handle]] = []
         self._sounding: list[dict[tuple[int, int], float]] = [{} for _ in wanted]
-        """(Channel from 0, pitch) that each output was told to begin, until it surely ended: the
+        """(Channel, pitch) that each output was told to begin, until it surely ended: the
         moment of the note off, or infinity. A port may be gone a while before that is seen."""
         self.lock = threading.RLock()
         """Held while a message is sent, and while an output is opened or closed."""
@@ -213,7 +214,7 @@ class Ports:
                 )
                 # What sounded when it vanished may sound there still.
                 for channel, pitch in sorted(self._sounding[number]):
-                    handle.send(bytes((0x80 | channel, pitch, 0)))
+                    handle.send(note_off(channel, pitch))
                 self._sounding[number].clear()
         except OSError as problem:
             self._complain(number, name, f"{problem}")
@@ -245,15 +246,16 @@ class Ports:
         return taken
 
     def _note(self, number: int, data: bytes) -> None:
-        kind, keys = data[0] & 0xF0, self._sounding[number]
-        if kind in (0x80, 0x90) and len(data) == 3:
-            key = (data[0] & 0x0F, data[1])
-            if kind == 0x90 and data[2]:
-                keys[key] = inf
-            elif key in keys:
-                keys[key] = self._moment()
-            if len(keys) > MOST_KEYS:
-                self._forget(number)
+        begins = begins_note(data)
+        if not begins and not ends_note(data):
+            return
+        keys, key = self._sounding[number], (split(data[0])[1], data[1])
+        if begins:
+            keys[key] = inf
+        elif key in keys:
+            keys[key] = self._moment()
+        if len(keys) > MOST_KEYS:
+            self._forget(number)
 
     def _forget(self, number: int) -> None:
         """Leave out what ended while the port was surely there."""

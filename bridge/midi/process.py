@@ -20,14 +20,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO
 
+from bridge import midi_bytes
 from bridge.clocks.midi_clock_out import ClockOut
-from bridge.midi import wire
+from bridge.midi import gestures, wire
 from bridge.midi.echo import Echo
 from bridge.midi.player import Player
 from bridge.midi.ports import Ports, System, open_system
 from bridge.midi.wakes import Wakes
 from engine import garbage, priority
 from engine.errors import SidemanError
+from engine.triggers import Trigger
 from engine.worker.inbox import Inbox
 from engine.worker.wire import Message, frame
 
@@ -99,7 +101,7 @@ class Musician:
         self._heard = heard
         self._trace = trace
         self._push = push
-        self._panics: frozenset[bytes] = frozenset()
+        self._panics: frozenset[Trigger] = frozenset()
         self._system = system
         self._ports: Ports | None = None
         self._echo = Echo()
@@ -134,8 +136,8 @@ class Musician:
             case wire.Send(data):
                 if self._ports is not None:
                     self._ports.send(data, "lights")
-            case wire.PanicBy(heads):
-                self._panics = frozenset(heads)
+            case wire.PanicBy(triggers):
+                self._panics = frozenset(triggers)
             case wire.Open():
                 self._open(message)
 
@@ -169,23 +171,26 @@ class Musician:
         now = self._seconds()
         if not data:
             return
-        if data[0] < 0xF0:
+        if data[0] < midi_bytes.SYSEX:
             assert self._ports is not None
             with self._ports.lock:
                 if self._echo.is_echo(data, now):
                     return
                 if self._thru:
                     self._pass_on(data)
-            if data[:2] in self._panics and _is_pressed(data):
-                self._push(wire.Silence())
+            if self._panics:
+                gesture = gestures.read(data)
+                if gesture is not None and gesture.presses and gesture.trigger in self._panics:
+                    self._push(wire.Silence())
         self._heard(port, data, now)
 
     def _pass_on(self, data: bytes) -> None:
         """Send on what came in, and know which of its notes sound."""
-        kind, channel = data[0] & 0xF0, data[0] & 0x0F
-        if len(data) == 3 and kind in (0x80, 0x90):
-            change = self._thru_keys.add if kind == 0x90 and data[2] else self._thru_keys.discard
-            change((channel + 1, data[1]))
+        _, channel = midi_bytes.split(data[0])
+        if midi_bytes.begins_note(data):
+            self._thru_keys.add((channel, data[1]))
+        elif midi_bytes.ends_note(data):
+            self._thru_keys.discard((channel, data[1]))
         self._send(data)
 
     # To the ports
@@ -194,7 +199,7 @@ class Musician:
         if self._ports is None:
             return
         with self._ports.lock:
-            if data[0] < 0xF0:
+            if data[0] < midi_bytes.SYSEX:
                 self._echo.sent(data, self._seconds())
             self._ports.send(data)
 
@@ -239,16 +244,6 @@ class Musician:
         if self._ports is not None:
             time.sleep(FAREWELL)
             self._ports.close()
-
-
-def _is_pressed(data: bytes) -> bool:
-    """Whether a note begins, a controller is beyond its middle, or a program is chosen."""
-    match data[0] & 0xF0:
-        case 0x90:
-            return len(data) == 3 and data[2] > 0
-        case 0xB0:
-            return len(data) == 3 and data[2] >= 64
-    return True
 
 
 FAREWELL = 0.05

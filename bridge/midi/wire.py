@@ -11,11 +11,11 @@ from typing import Literal
 import msgspec
 
 from engine.timing import Course, Timed
+from engine.triggers import Trigger
 from engine.worker.wire import Message
 
 Role = Literal["in", "control", "out", "lights"]
 """Of a port: what is played, what only triggers, what is sent, where a pad's lights are."""
-
 
 
 class Port(msgspec.Struct, frozen=True, array_like=True):
@@ -98,9 +98,9 @@ class Send(Message, tag="send", frozen=True):
 
 
 class PanicBy(Message, tag="panic-by", frozen=True):
-    """Messages that begin with these two bytes, and are pressed, mean `Silence`, at once."""
+    """These triggers, when they are pressed, mean `Silence`, at once."""
 
-    heads: list[bytes]
+    triggers: list[Trigger]
 
 
 # From the player

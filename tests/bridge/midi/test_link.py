@@ -139,9 +139,9 @@ def test_closing_lets_the_process_end_its_notes(start: Starter) -> None:
 
 def test_panic_does_not_wait_and_its_triggers_are_known_to_the_next_process(start: Starter) -> None:
     link = Link(start, OPENING)
-    triggers = ("16 note 41", "2 cc 7", "1 program 3", "1 bend")
-    link.panic_by([Trigger.parse(text) for text in triggers])
+    panics = [Trigger.parse(text) for text in ("16 note 41", "2 cc 7", "1 program 3", "1 bend")]
+    link.panic_by(panics)
     link.silence_now()
     assert isinstance(start.lines[0].sent[-1], wire.Silence)
     link.receive(start.lines[0], None, 0.0)
-    assert wire.PanicBy([b"\x9f\x29", b"\xb1\x07", b"\xc0\x03"]) in start.lines[1].sent
+    assert wire.PanicBy(panics) in start.lines[1].sent

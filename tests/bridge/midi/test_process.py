@@ -14,6 +14,7 @@ from bridge.midi import wire
 from bridge.midi.process import Musician
 from engine.errors import Code, SidemanError
 from engine.timing import Course, Timed
+from engine.triggers import Trigger
 from engine.worker.wire import Message, frame, read_frame
 from tests.bridge.midi.test_ports import FakeHandle, FakeSystem
 
@@ -118,13 +119,15 @@ def test_a_panic_pad_does_not_wait_for_the_engine() -> None:
         lambda message: None, lambda *_: None, push=pushed.append, system=lambda api: system
     )
     musician.obey(wire.Open("auto", VIRTUAL), 0.0)
-    musician.obey(wire.PanicBy([b"\x9f\x29", b"\xb1\x07", b"\xc0\x03"]), 0.0)
-    for data in (b"\x9f\x29\x00", b"\x8f\x29\x00", b"\xb1\x07\x10", b"\xc0\x04", b"\x9f\x29"):
+    panics = ("16 note 41", "2 cc 7", "1 program 3", "1 bend")
+    musician.obey(wire.PanicBy([Trigger.parse(text) for text in panics]), 0.0)
+    for data in (b"\x9f\x29\x00", b"\x8f\x29\x00", b"\xb1\x07\x10", b"\xc0\x04", b"\x9f\x29",
+                 b"\xe0\x00\x40"):  # fmt: skip
         musician.hear(0, data)
     assert pushed == []
-    for data in (b"\x9f\x29\x64", b"\xb1\x07\x7f", b"\xc0\x03"):
+    for data in (b"\x9f\x29\x64", b"\xb1\x07\x7f", b"\xc0\x03", b"\xe0\x7f\x7f"):
         musician.hear(0, data)
-    assert pushed == [wire.Silence()] * 3
+    assert pushed == [wire.Silence()] * 4
 
 
 def test_how_the_sending_goes_is_told() -> None:

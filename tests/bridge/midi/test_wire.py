@@ -12,6 +12,7 @@ from msgspec import DecodeError
 
 from bridge.midi import wire
 from engine.timing import Course, Timed
+from engine.triggers import Kind, Trigger
 from engine.worker.wire import Message, frame, read_frame
 
 TO_PLAYER = [
@@ -22,7 +23,7 @@ TO_PLAYER = [
     wire.Silence(),
     wire.Release([(1, 60)]),
     wire.Send(b"\x90\x0b\x15"),
-    wire.PanicBy([b"\x9f\x29"]),
+    wire.PanicBy([Trigger(16, Kind.NOTE, 41)]),
 ]
 FROM_PLAYER = [
     wire.Heard([(0, 1.25, b"\x90\x3c\x5a")], 2),
