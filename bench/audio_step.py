@@ -20,10 +20,10 @@ import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from bench.tools import SPREAD, machine, number, spread, table, verdict
+from engine.models.audio import Sampling
 from engine.models.musicgen import tiny
 from engine.models.musicgen.checkpoint import quiet
 from engine.models.musicgen.model import MusicGen
-from engine.models.musicgen.sampling import Sampling
 
 DEPTHS = {2: "2 layers", 24: "24 layers, as in small"}
 PROMPTS = ("dry funk drums, 100 bpm",)

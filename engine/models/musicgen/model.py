@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
+from engine.models.audio import Sampling
 from engine.models.musicgen.adapters import Adapters
 from engine.models.musicgen.checkpoint import Checkpoint
 from engine.models.musicgen.delay import Delay
 from engine.models.musicgen.loading import load_checkpoint
 from engine.models.musicgen.packed import Packed
-from engine.models.musicgen.sampling import Sampling
 from engine.models.musicgen.slots import Slots
 from engine.models.musicgen.stream import Stream
 from engine.models.musicgen.text import TextEncoder

@@ -7,41 +7,12 @@ a table, so that a row of a batch gets what it would get alone, and a captured g
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 MAX_SEED = 2**63
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How codes are chosen. The defaults are audiocraft's."""
-
-    temperature: float = 1.0
-    """0 takes the most likely code, and what follows here does not matter."""
-
-    top_k: int = 250
-    """Most likely codes to choose among; 0 for all."""
-
-    top_p: float = 1.0
-    """Of these, the most likely that together have this much of the chance."""
-
-    guidance: float = 3.0
-    """How far to go from what is likely without the prompt towards what is with it; 1 is there."""
-
-    def __post_init__(self) -> None:
-        if not (self.temperature >= 0 and self.top_k >= 0 and 0 < self.top_p <= 1):
-            raise ValueError("temperature and top_k are at least 0, and top_p is in (0, 1]")
-        if not 0 <= self.guidance <= 100:
-            raise ValueError("guidance is 0 to 100")
-
-    @property
-    def greedy(self) -> bool:
-        """Whether nothing is left to chance."""
-        return self.temperature == 0
 
 
 def chances(seeds: Sequence[int], turn: int, places: int, codebooks: int) -> Tensor:

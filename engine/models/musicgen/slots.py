@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import torch
 
+from engine.models.audio import Sampling
 from engine.models.musicgen.capture import runner
 from engine.models.musicgen.packed import Packed
-from engine.models.musicgen.sampling import Sampling
 from engine.models.musicgen.step import Buffers, Step
 
 KEPT = 2

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
+from engine.models.audio import Sampling
 from engine.models.musicgen.packed import Norm, Packed
-from engine.models.musicgen.sampling import Sampling, draw
+from engine.models.musicgen.sampling import draw
 
 
 class Buffers:

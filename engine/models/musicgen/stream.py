@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from engine.errors import Code, SidemanError
+from engine.models.audio import Sampling
 from engine.models.musicgen.capture import SPANS
-from engine.models.musicgen.sampling import Sampling, chances
+from engine.models.musicgen.sampling import chances
 from engine.models.musicgen.slots import Size
 
 if TYPE_CHECKING:

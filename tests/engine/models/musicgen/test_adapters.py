@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.errors import Code, SidemanError
+from engine.models.audio import Sampling
 from engine.models.musicgen.model import MusicGen
-from engine.models.musicgen.sampling import Sampling
 
 ATTENTION = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
 DREAMBOOTH = [

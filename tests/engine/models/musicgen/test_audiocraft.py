@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from engine.errors import Code, SidemanError
+from engine.models.audio import Sampling
 from engine.models.musicgen.model import MusicGen
-from engine.models.musicgen.sampling import Sampling
 from tests.support import audiocraft_layout as layout
 
 

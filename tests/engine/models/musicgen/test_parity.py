@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from engine.models.audio import Sampling
 from engine.models.musicgen.model import MusicGen
-from engine.models.musicgen.sampling import Sampling
 from tests.support.musicgen_reference import codes_of, encode, generate
 
 PROMPTS = ("dry funk drums", "piano", "a lo-fi beat with a warm round bass, 90 bpm")

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from engine.models.musicgen.sampling import Sampling, chances, draw, likely
+from engine.models.audio import Sampling
+from engine.models.musicgen.sampling import chances, draw, likely
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.3])

@@ -10,8 +10,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from engine.errors import Code, SidemanError
+from engine.models.audio import Sampling
 from engine.models.musicgen.model import MusicGen
-from engine.models.musicgen.sampling import Sampling
 from engine.models.musicgen.stream import LEAST_TEXT, Stream
 
 PROMPTS = ("dry funk drums", "piano", "")
