@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from importlib import import_module
 from math import prod
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
@@ -35,6 +37,11 @@ DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 """What ``model.json`` calls them."""
 
 
+DESCRIBERS = ("engine.models.musicgen.describe",)
+"""Modules of families whose models come as other programs left them; each has ``knows(folder)`` and
+``describe(folder)``, and neither reads weights into memory."""
+
+
 class Tokenizer(msgspec.Struct, frozen=True):
     """How notes become tokens."""
 
@@ -43,12 +50,22 @@ class Tokenizer(msgspec.Struct, frozen=True):
     file: str
 
 
+class Part(msgspec.Struct, frozen=True):
+    """One of several weights files, and its SHA-256 in hex."""
+
+    file: str
+    sha256: str
+
+
 class Weights(msgspec.Struct, frozen=True):
     """The weights file, its SHA-256 in hex and its storage type."""
 
     file: str
     sha256: str
     dtype: str = "float32"
+    parts: tuple[Part, ...] = ()
+    """Where there are several files, all of them; then ``file`` is the one to begin with, and
+    ``sha256`` is that of their hashes, one after another."""
 
 
 class Recall(msgspec.Struct, frozen=True):
@@ -113,9 +130,23 @@ def bad_file(path: Path, what: str) -> SidemanError:
 def read_info(folder: Path) -> ModelInfo:
     """Read and check ``folder/model.json``.
 
-    Raises ``unknown-model`` where folder or file are missing, ``bad-file`` for anything else.
+    A folder without it is described where a family knows its files. Raises ``unknown-model`` where
+    folder or file are missing, ``bad-file`` for anything else.
     """
+    if not (folder / MODEL_JSON).is_file() and (family := _foreign(folder)) is not None:
+        return cast(ModelInfo, family.describe(folder))
     return read_description(folder / MODEL_JSON, ModelInfo, "model")
+
+
+def is_model(folder: Path) -> bool:
+    """Whether `read_info` has something to read there, be it right or wrong."""
+    return (folder / MODEL_JSON).is_file() or _foreign(folder) is not None
+
+
+def _foreign(folder: Path) -> ModuleType | None:
+    """What describes a folder that came without a ``model.json``."""
+    modules = map(import_module, DESCRIBERS)
+    return next((module for module in modules if module.knows(folder)), None)
 
 
 def read_description(path: Path, kind: type[Description], what: str) -> Description:
@@ -270,7 +301,13 @@ def vouched(folder: Path, name: str, sha256: str) -> Path:
 
 def digest(path: Path) -> str:
     """The SHA-256 of a file, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(parts: tuple[Part, ...]) -> str:
+    """The SHA-256 of several files in one: that of their hashes in hex, one after another."""
+    return hashlib.sha256("".join(part.sha256 for part in parts).encode()).hexdigest()
 
 
 def write_model(

@@ -1,7 +1,8 @@
 """Which models are on this machine, and where: names to folders.
 
 Names come from folders: those that ship in ``presets/models`` and those in the user's data folder.
-Only the command line may give a path instead, by :func:`resolve`.
+A few more are made on the spot when they are first played. Only the command line may give a path
+instead, by :func:`resolve`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 import platformdirs
 
 from engine.errors import Code, SidemanError
-from engine.models.folder import MODEL_JSON, ModelInfo, read_info
+from engine.models.folder import MODEL_JSON, ModelInfo, is_model, read_info
+from engine.models.musicgen import known
 from engine.toml import nearest
 
 DEFAULT = "default"
@@ -41,8 +43,13 @@ def user_folder() -> Path:
     return platformdirs.user_data_path("sideman", appauthor=False) / "models"
 
 
+def can_be_made(name: str) -> bool:
+    """Whether a model of that name is made on the spot where it is not there yet."""
+    return name in known.TINY.values()
+
+
 def names() -> list[str]:
-    """The names that :func:`find` knows, ``default`` excepted, in alphabetical order."""
+    """The names of the models that are here, ``default`` excepted, in alphabetical order."""
     return sorted(
         {
             path.parent.name
@@ -54,22 +61,32 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Path:
-    """The folder of the model ``name``; ``unknown-model`` with the nearest name where none is."""
+    """The folder of the model ``name``: where it is, or where it will be once it was made.
+
+    Raises ``unknown-model`` with the nearest name, or with how to get it, where there is none.
+    """
     if name == DEFAULT:
         return _default()
     if _is_name(name):
         for folder in (user_folder(), shipped_folder()):
             if (folder / name / MODEL_JSON).is_file():
                 return folder / name
-    known = names()
-    hint = f"the nearest is {nearest(name, known)!r}" if known else "none is installed"
+    if can_be_made(name):
+        return user_folder() / name
+    if (published := known.on_the_hub(name)) is not None:
+        raise SidemanError(
+            Code.UNKNOWN_MODEL,
+            f"{name} is not on this machine: run `sideman models get {published}`",
+        )
+    here = names()
+    hint = f"the nearest is {nearest(name, here)!r}" if here else "none is installed"
     raise SidemanError(Code.UNKNOWN_MODEL, f"there is no model {name[:80]!r}; {hint}")
 
 
 def resolve(text: str) -> Path:
     """The folder that a user of the command line means: a name, or the path of a model folder."""
     path = Path(text).expanduser()
-    if (path / MODEL_JSON).is_file() and not (_is_name(text) and text in [DEFAULT, *names()]):
+    if path.is_dir() and is_model(path) and not (_is_name(text) and text in [DEFAULT, *names()]):
         return path.resolve()
     return find(text)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from engine.errors import Code, SidemanError
 from engine.models.folder import bad_file
-from engine.models.musicgen.checkpoint import read_config
+from engine.models.musicgen.layout import read_config
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"

@@ -14,7 +14,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
-import yaml  # type: ignore[import-untyped]
 from torch import Tensor
 from transformers import (
     EncodecConfig,
@@ -27,25 +26,25 @@ from transformers import (
 from transformers.initialization import no_init_weights
 
 from engine.errors import Code, SidemanError
-from engine.models.folder import MAX_JSON, bad_file
-from engine.models.musicgen import weights
-from engine.models.musicgen.checkpoint import (
-    CONFIG_JSON,
-    MELODY,
-    Checkpoint,
-    quiet,
-    read_licence,
-    read_tokenizer,
-)
+from engine.models.folder import bad_file
+from engine.models.musicgen import licence, weights
+from engine.models.musicgen.checkpoint import Checkpoint, quiet, read_tokenizer
 from engine.models.musicgen.delay import Delay
-
-STATE_DICT = "state_dict.bin"
-CODEC_STATE_DICT = "compression_state_dict.bin"
+from engine.models.musicgen.layout import CODEC_STATE_DICT, CONFIG_JSON, STATE_DICT, beside
+from engine.models.musicgen.settings import (
+    CODEC,
+    Settings,
+    at,
+    check_language_model,
+    expect,
+    is_stereo,
+    number,
+    parse,
+    text_encoder,
+)
 
 TEXT_DECODER = r"(decoder\.|lm_head\.).*"
 """Tensors of a whole T5, as it lies on the hub, that its encoder has no use for."""
-
-Settings = Mapping[str, Any]
 
 DECODER_RENAMES = (
     (r"^emb\.", "model.decoder.embed_tokens."),
@@ -76,41 +75,6 @@ PROJECTION = "condition_provider.conditioners.description.output_proj."
 PACKED = ".in_proj_weight"
 """Ends the names of queries, keys and values in one."""
 
-LANGUAGE_MODEL = {
-    "lm_model": "transformer_lm",
-    "codebooks_pattern.modeling": "delay",
-    "transformer_lm.norm_first": True,
-    "transformer_lm.bias_ff": False,
-    "transformer_lm.bias_attn": False,
-    "transformer_lm.bias_proj": False,
-    "transformer_lm.causal": True,
-    "transformer_lm.activation": "gelu",
-    "transformer_lm.norm": "layer_norm",
-    "transformer_lm.positional_embedding": "sin",
-    "transformer_lm.layer_scale": None,
-    "transformer_lm.past_context": None,
-    "transformer_lm.qk_layer_norm": False,
-    "transformer_lm.qk_layer_norm_cross": False,
-    "transformer_lm.kv_repeat": 1,
-    "fuser.cross_attention_pos_emb": False,
-    "conditioners.description.model": "t5",
-    "conditioners.description.t5.normalize_text": False,
-}
-"""What the settings must say where they say it, for transformers' MusicGen has no other way."""
-
-CODEC = {
-    "compression_model": "encodec",
-    "encodec.autoencoder": "seanet",
-    "encodec.quantizer": "rvq",
-    "encodec.channels": 1,
-    "seanet.channels": 1,
-    "seanet.activation": "ELU",
-    "seanet.disable_norm_outer_blocks": 0,
-    "seanet.decoder.final_activation": None,
-    "seanet.encoder": {},
-}
-"""The same of the codec."""
-
 
 def load(folder: Path) -> Checkpoint:
     """Load a folder in this layout, on the processor.
@@ -121,11 +85,7 @@ def load(folder: Path) -> Checkpoint:
     """
     path = folder / STATE_DICT
     settings, tensors = _read(path)
-    if set(_at(settings, "conditioners", {})) - {"description", "args"} or any(
-        _at(settings, f"fuser.{way}", ()) for way in ("sum", "prepend", "input_interpolate")
-    ):
-        raise SidemanError(Code.UNKNOWN_MODEL, f"{folder.name} {MELODY}")
-    _expect(path, settings, LANGUAGE_MODEL)
+    check_language_model(path, settings)
     text, text_folder = _text_encoder(folder, settings)
     codec = _codec(folder)
     decoder = _decoder_config(path, settings)
@@ -149,7 +109,7 @@ def load(folder: Path) -> Checkpoint:
         _fill(path, network.enc_to_dec_proj, projection)
     elif projection:
         raise bad_file(path, f"{PROJECTION}weight has no use: the text encoder is as wide")
-    return Checkpoint(network, read_tokenizer(text_folder), folder.name, read_licence(folder))
+    return Checkpoint(network, read_tokenizer(text_folder), folder.name, licence.of(folder))
 
 
 def _read(path: Path) -> tuple[Settings, dict[str, Tensor]]:
@@ -158,16 +118,9 @@ def _read(path: Path) -> tuple[Settings, dict[str, Tensor]]:
     if "xp.cfg" not in package or "best_state" not in package:
         raise bad_file(path, "is no export of audiocraft: it lacks xp.cfg or best_state")
     text, tensors = package["xp.cfg"], package["best_state"]
-    if not isinstance(text, str) or len(text) > MAX_JSON:
-        raise bad_file(path, "has settings that are not text")
+    settings = parse(path, text)
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise bad_file(path, "has a best_state that holds more than tensors")
-    try:
-        settings = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise bad_file(path, "has settings that are not valid YAML") from error
-    if not isinstance(settings, dict):
-        raise bad_file(path, "has settings that are not a table")
     return settings, {name: tensor.float() for name, tensor in tensors.items()}
 
 
@@ -189,44 +142,15 @@ def _unpickled(path: Path) -> dict[str, Any]:
     return package
 
 
-def _at(settings: Settings, path: str, otherwise: Any = None) -> Any:
-    """What the settings say at a place like ``seanet.ratios``, references followed."""
-    value: Any = settings
-    for name in path.split("."):
-        if not isinstance(value, Mapping) or name not in value:
-            return otherwise
-        value = value[name]
-    # Exports are written with OmegaConf's references in them: "${channels}".
-    if isinstance(value, str) and (reference := re.fullmatch(r"\$\{([\w.]+)\}", value)):
-        return None if reference[1] == path else _at(settings, reference[1], otherwise)
-    return value
-
-
-def _expect(path: Path, settings: Settings, table: Mapping[str, Any]) -> None:
-    for name, wanted in table.items():
-        if (said := _at(settings, name, wanted)) != wanted:
-            raise bad_file(path, f"{name} is {str(said)[:40]!r}, and only {wanted!r} is played")
-
-
-def _number(path: Path, settings: Settings, name: str) -> int:
-    value = _at(settings, name)
-    if not isinstance(value, int) or not 0 < value < 1 << 20:
-        raise bad_file(path, f"{name} is {str(value)[:40]!r}, and must be a number")
-    return value
-
-
 def _decoder_config(path: Path, settings: Settings) -> Any:
     """The decoder's sizes."""
-    stereo = bool(_at(settings, "interleave_stereo_codebooks.use", False))
-    if stereo and _at(settings, "interleave_stereo_codebooks.per_timestep", False):
-        raise bad_file(path, "has stereo by turns of time steps, and only of codebooks is played")
     numbers = {
-        name: _number(path, settings, f"transformer_lm.{name}")
+        name: number(path, settings, f"transformer_lm.{name}")
         for name in ("dim", "num_heads", "num_layers", "hidden_scale", "n_q", "card")
     }
-    channels = 2 if stereo else 1
+    channels = 2 if is_stereo(path, settings) else 1
     expected = list(Delay(numbers["n_q"], channels, 0).delays)
-    if (delays := _at(settings, "codebooks_pattern.delay.delays", expected)) != expected:
+    if (delays := at(settings, "codebooks_pattern.delay.delays", expected)) != expected:
         raise bad_file(path, f"has delays {str(delays)[:40]}, and only {expected} are played")
     return MusicgenDecoderConfig(
         vocab_size=numbers["card"],
@@ -277,18 +201,9 @@ def _fill(path: Path, module: Any, tensors: Mapping[str, Tensor]) -> None:
     module.load_state_dict(tensors)
 
 
-def _beside(folder: Path, name: str, files: tuple[str, ...]) -> Path | None:
-    """A folder of that name with one of these files, in ``folder`` or beside it."""
-    last = PurePosixPath(name).name
-    for place in (folder / last, folder.parent / last):
-        if any((place / file).is_file() for file in files):
-            return place
-    return None
-
-
 def _text_encoder(folder: Path, settings: Settings) -> tuple[Any, Path]:
-    name = str(_at(settings, "conditioners.description.t5.name", "t5-base"))[:100]
-    found = _beside(folder, name, (CONFIG_JSON,))
+    name = text_encoder(settings)
+    found = beside(folder, name, (CONFIG_JSON,))
     if found is None:
         raise SidemanError(
             Code.UNKNOWN_MODEL,
@@ -304,7 +219,7 @@ def _codec(folder: Path) -> Any:
     package = _unpickled(path)
     if "pretrained" in package:
         name = str(package["pretrained"])[:100]
-        found = _beside(folder, name, (CONFIG_JSON, CODEC_STATE_DICT))
+        found = beside(folder, name, (CONFIG_JSON, CODEC_STATE_DICT))
         if found is None:
             raise SidemanError(
                 Code.UNKNOWN_MODEL,
@@ -315,7 +230,7 @@ def _codec(folder: Path) -> Any:
             return weights.load_network(EncodecModel, found).eval()
         path = found / CODEC_STATE_DICT
     settings, tensors = _read(path)
-    _expect(path, settings, CODEC)
+    expect(path, settings, CODEC)
     with quiet(), no_init_weights():
         codec: Any = EncodecModel(_codec_config(path, settings))
     _fill(path, codec, {_renamed(name, CODEC_RENAMES): t for name, t in tensors.items()})
@@ -323,31 +238,31 @@ def _codec(folder: Path) -> Any:
 
 
 def _codec_config(path: Path, settings: Settings) -> Any:
-    ratios = _at(settings, "seanet.ratios")
+    ratios = at(settings, "seanet.ratios")
     if not isinstance(ratios, list) or not all(isinstance(r, int) and r > 0 for r in ratios):
         raise bad_file(path, f"seanet.ratios is {str(ratios)[:40]!r}")
-    rate = _number(path, settings, "encodec.sample_rate")
-    bins, quantizers = _number(path, settings, "rvq.bins"), _number(path, settings, "rvq.n_q")
+    rate = number(path, settings, "encodec.sample_rate")
+    bins, quantizers = number(path, settings, "rvq.bins"), number(path, settings, "rvq.n_q")
     frame_rate = math.ceil(rate / math.prod(ratios))
     return EncodecConfig(
         sampling_rate=rate,
         audio_channels=1,
-        normalize=bool(_at(settings, "encodec.renormalize", False)),
+        normalize=bool(at(settings, "encodec.renormalize", False)),
         target_bandwidths=[quantizers * math.log2(bins) * frame_rate / 1000],
         codebook_size=bins,
-        hidden_size=_number(path, settings, "seanet.dimension"),
-        num_filters=_number(path, settings, "seanet.n_filters"),
-        num_residual_layers=_number(path, settings, "seanet.n_residual_layers"),
+        hidden_size=number(path, settings, "seanet.dimension"),
+        num_filters=number(path, settings, "seanet.n_filters"),
+        num_residual_layers=number(path, settings, "seanet.n_residual_layers"),
         upsampling_ratios=ratios,
-        norm_type=_at(settings, "seanet.norm", "weight_norm"),
-        kernel_size=_number(path, settings, "seanet.kernel_size"),
-        last_kernel_size=_number(path, settings, "seanet.last_kernel_size"),
-        residual_kernel_size=_number(path, settings, "seanet.residual_kernel_size"),
-        dilation_growth_rate=_number(path, settings, "seanet.dilation_base"),
-        use_causal_conv=bool(_at(settings, "seanet.causal", False)),
-        pad_mode=_at(settings, "seanet.pad_mode", "constant"),
-        compress=_number(path, settings, "seanet.compress"),
-        num_lstm_layers=_number(path, settings, "seanet.lstm"),
-        trim_right_ratio=float(_at(settings, "seanet.decoder.trim_right_ratio", 1.0)),
-        use_conv_shortcut=not _at(settings, "seanet.true_skip", False),
+        norm_type=at(settings, "seanet.norm", "weight_norm"),
+        kernel_size=number(path, settings, "seanet.kernel_size"),
+        last_kernel_size=number(path, settings, "seanet.last_kernel_size"),
+        residual_kernel_size=number(path, settings, "seanet.residual_kernel_size"),
+        dilation_growth_rate=number(path, settings, "seanet.dilation_base"),
+        use_causal_conv=bool(at(settings, "seanet.causal", False)),
+        pad_mode=at(settings, "seanet.pad_mode", "constant"),
+        compress=number(path, settings, "seanet.compress"),
+        num_lstm_layers=number(path, settings, "seanet.lstm"),
+        trim_right_ratio=float(at(settings, "seanet.decoder.trim_right_ratio", 1.0)),
+        use_conv_shortcut=not at(settings, "seanet.true_skip", False),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,21 +13,13 @@ from tokenizers import Tokenizer
 from transformers.utils import logging as _logging
 
 from engine.errors import Code, SidemanError
-from engine.models.folder import MAX_JSON, bad_file
-
-CONFIG_JSON = "config.json"
-TOKENIZER_JSON = "tokenizer.json"
+from engine.models.folder import bad_file
+from engine.models.musicgen.layout import TOKENIZER_JSON
 
 logging: Any = _logging
 """Untyped, as all of transformers."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-MELODY = (
-    "is of the musicgen-melody family, which is not played: it hears its melody as a prefix that "
-    "takes a step of another shape; use musicgen-small, -medium, -large or their stereo models"
-)
-"""Why a model with a melody is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +34,6 @@ class Checkpoint:
     licence: str = ""
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """A JSON file of a model folder. Raises ``unknown-model`` or ``bad-file``."""
-    if not path.is_file():
-        raise SidemanError(Code.UNKNOWN_MODEL, f"no model at {path.parent}: it has no {path.name}")
-    if path.stat().st_size > MAX_JSON:
-        raise bad_file(path, f"larger than {MAX_JSON} bytes, which no description needs")
-    try:
-        read = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise bad_file(path, f"not valid JSON: {error}") from error
-    if not isinstance(read, dict):
-        raise bad_file(path, "not a description")
-    return read
-
-
 def read_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a folder, which cuts off and fills up nothing. Raises ``bad-file``."""
     path = folder / TOKENIZER_JSON
@@ -71,16 +46,6 @@ def read_tokenizer(folder: Path) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
-
-
-def read_licence(folder: Path) -> str:
-    """What the model card in a folder says; empty where there is none."""
-    card = folder / "README.md"
-    if not card.is_file():
-        return ""
-    with card.open(encoding="utf-8", errors="replace") as file:
-        found = re.search(r"^license:\s*[\"']?([\w.+-]+)", file.read(1 << 16), re.MULTILINE)
-    return found[1] if found else ""
 
 
 def placed(network: Any, path: Path, device: str, precision: str) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from msgspec.structs import replace
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     EncodecConfig,
@@ -25,8 +26,9 @@ from transformers import (
     T5Config,
 )
 
-NAMES = {1: "musicgen-tiny-random", 2: "musicgen-stereo-tiny-random"}
-"""What the models are called, by their channels."""
+from engine.models.folder import MODEL_JSON, write_description
+from engine.models.musicgen.describe import describe
+from engine.models.musicgen.known import TINY, TINY_LICENCE
 
 SAMPLE_RATE = 32_000
 RATIOS = (8, 5, 4, 4)
@@ -43,7 +45,7 @@ def write(parent: Path, *, channels: int = 1, **sizes: int) -> Path:
 
     ``sizes`` are those of :func:`make`.
     """
-    folder = parent / NAMES[channels]
+    folder = parent / TINY[channels]
     network = make(channels=channels, **sizes)
     network.save_pretrained(folder)
     wrapper: Any = PreTrainedTokenizerFast
@@ -53,6 +55,8 @@ def write(parent: Path, *, channels: int = 1, **sizes: int) -> Path:
     EncodecFeatureExtractor(feature_size=channels, sampling_rate=SAMPLE_RATE).save_pretrained(
         folder
     )
+    licensed = replace(describe(folder), licence=TINY_LICENCE)
+    write_description(folder / MODEL_JSON, licensed)
     return folder
 
 

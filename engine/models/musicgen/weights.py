@@ -15,20 +15,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from transformers import MusicgenForConditionalGeneration
 
-from engine.errors import Code, SidemanError
 from engine.models.folder import bad_file
-from engine.models.musicgen.checkpoint import (
+from engine.models.musicgen import licence
+from engine.models.musicgen.checkpoint import Checkpoint, quiet, read_tokenizer
+from engine.models.musicgen.layout import (
     CONFIG_JSON,
-    MELODY,
-    Checkpoint,
-    quiet,
+    SAFETENSORS,
+    check_type,
     read_config,
-    read_licence,
-    read_tokenizer,
+    safetensors,
 )
-
-SAFETENSORS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
 
 NOT_STORED = r".*\.embed_positions\.weights"
 """Tensors that older files hold and that are computed now."""
@@ -45,16 +41,10 @@ def load(folder: Path) -> Checkpoint:
 
     Raises ``unknown-model`` for other families, and ``bad-file`` as `load_network` does.
     """
-    kind = read_config(folder / CONFIG_JSON).get("model_type")
-    if kind == "musicgen_melody":
-        raise SidemanError(Code.UNKNOWN_MODEL, f"{folder.name} {MELODY}")
-    if kind != "musicgen":
-        raise SidemanError(
-            Code.UNKNOWN_MODEL, f"{folder.name} is a model of the type {kind!r}, not musicgen"
-        )
+    check_type(folder.name, read_config(folder / CONFIG_JSON))
     tokenizer = read_tokenizer(folder)
     network = load_network(MusicgenForConditionalGeneration, folder, NOT_STORED)
-    return Checkpoint(network, tokenizer, folder.name, read_licence(folder))
+    return Checkpoint(network, tokenizer, folder.name, licence.of(folder))
 
 
 def load_network(kind: Any, folder: Path, surplus: str = "") -> Any:
@@ -64,14 +54,7 @@ def load_network(kind: Any, folder: Path, surplus: str = "") -> Any:
     Raises ``bad-file`` for anything else that is too much, for what is missing or has another
     shape, and where there is no file of safetensors.
     """
-    if not any((folder / name).is_file() for name in (SAFETENSORS, INDEX)):
-        pickled = sorted(path.name for path in folder.glob("*.bin"))
-        what = (
-            f"{pickled[0][:60]} may hold objects that run code: run `sideman train import {folder}`"
-            if pickled
-            else f"is missing from the model folder {folder}"
-        )
-        raise bad_file(folder / SAFETENSORS, what)
+    files = safetensors(folder)
     try:
         with quiet():
             network, told = kind.from_pretrained(
@@ -88,7 +71,9 @@ def load_network(kind: Any, folder: Path, surplus: str = "") -> Any:
     known = network.state_dict().keys()
     # transformers tells of those that it can't use, but not of all.
     unused = sorted(
-        name for name in _stored(folder) - known if not surplus or not re.fullmatch(surplus, name)
+        name
+        for name in _stored(folder, files) - known
+        if not surplus or not re.fullmatch(surplus, name)
     )
     wrong = sorted(
         str(name[0] if isinstance(name, tuple) else name) for name in told["mismatched_keys"]
@@ -103,12 +88,8 @@ def load_network(kind: Any, folder: Path, surplus: str = "") -> Any:
     return network
 
 
-def _stored(folder: Path) -> set[str]:
+def _stored(folder: Path, files: list[str]) -> set[str]:
     """The names of all tensors in a folder's files, as they are called today."""
-    index = folder / INDEX
-    files = {SAFETENSORS}
-    if not (folder / SAFETENSORS).is_file():
-        files = {str(name) for name in read_config(index).get("weight_map", {}).values()}
     names = set()
     for file in files:
         with safe_open(folder / file, framework="pt") as tensors:

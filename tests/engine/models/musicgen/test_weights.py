@@ -43,10 +43,12 @@ def test_what_it_says_of_itself(mono: MusicGen, stereo: MusicGen) -> None:
     assert mono.codec.config.num_quantizers == 4
 
 
-def test_the_licence_is_the_model_cards(folder: Path) -> None:
-    assert MusicGen.load(folder).licence == ""
-    (folder / "README.md").write_text("---\ntags:\n- x\nlicense: cc-by-nc-4.0\n---\n# Model\n")
-    assert MusicGen.load(folder).licence == "cc-by-nc-4.0"
+def test_the_licence_is_the_descriptions_or_the_model_cards(folder: Path) -> None:
+    assert MusicGen.load(folder).licence == "Apache-2.0"
+    (folder / "model.json").unlink()
+    assert MusicGen.load(folder).licence == "CC-BY-NC-4.0", "that of all that were published"
+    (folder / "README.md").write_text("---\ntags:\n- x\nlicense: apache-2.0\n---\n# Model\n")
+    assert MusicGen.load(folder).licence == "Apache-2.0"
 
 
 def test_names_of_older_files_load(folder: Path, mono: MusicGen) -> None:
