@@ -63,8 +63,8 @@ class Grid:
         return self.line(bar + bars) - self.line(bar)
 
     def bar_at(self, sample: int) -> int:
-        """The bar that a sample belongs to; bar 0 for what lies before it."""
-        bar = self.meters.locate(max(0, int(sample / self.tick_samples))).bar
+        """The bar that a sample belongs to; bars before bar 0 have its meter."""
+        bar = self.meters.locate(int(sample // self.tick_samples)).bar
         # Lines lie on the nearest sample, up to half a sample before their tick.
         return bar + 1 if sample >= self.line(bar + 1) else bar
 
@@ -74,15 +74,14 @@ class Grid:
         """The last whole bars before the line of ``bar``, for a model to go on from.
 
         At most ``seconds`` and at most ``bars`` of them, none of it before the sample ``first``
-        where the track begins. Where not one bar fits, as many quarter notes as do. Raises
+        where the track begins; it is below 0 where the track was there before bar 0. Where not one
+        bar fits, as many quarter notes as do. Raises
         `SidemanError` NO_CONTEXT where not one of these does.
         """
         end = self.line(bar)
         earliest = max(first, end - int(Fraction(seconds) * self.rate))
         start = bar
-        while (
-            start > 0 and self.line(start - 1) >= earliest and (bars is None or bar - start < bars)
-        ):
+        while self.line(start - 1) >= earliest and (bars is None or bar - start < bars):
             start -= 1
         if start < bar:
             ticks = self.meters.start(bar) - self.meters.start(start)

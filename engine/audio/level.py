@@ -8,6 +8,7 @@ each frequency is the one that the table gives.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -31,15 +32,17 @@ _K_WEIGHTING = (
     ),
     ((1.0, -2.0, 1.0), (1.0, -1.99004745483398, 0.99007225036621)),
 )
-_RINGING = 0.25
+RINGING = 0.25
 """Seconds until the high-pass (two poles near 38 Hz) has died away, by far more than 24 bits."""
 
-_BLOCK, _STEP = 0.4, 0.1
+BLOCK, STEP = 0.4, 0.1
 """Seconds of a gating block, and from one to the next: an overlap of 75 %."""
 _OFFSET = -0.691
 _RELATIVE_GATE = -10.0
 _TAPS = 256
 """Samples of silence around sound that is oversampled."""
+_AT_ONCE = 1 << 19
+"""Samples that are oversampled in one go, which bounds the memory."""
 _HAIR = 1e-4
 """dB kept free below the ceiling, so that rounding to float32 does not reach it."""
 
@@ -59,15 +62,19 @@ def loudness(audio: Audio, rate: int) -> float:
 
     Sound shorter than a gating block of 0.4 s is measured as one block.
     """
-    power = np.cumsum(np.sum(_weighted(audio, rate) ** 2, axis=1))
+    power = np.cumsum(np.sum(weighted(audio, rate) ** 2, axis=1))
     power = np.concatenate([[0.0], power])
-    block = min(round(_BLOCK * rate), len(audio))
+    block = min(round(BLOCK * rate), len(audio))
     if not block:
         return float("-inf")
-    count = 1 + int((len(audio) - block) / (_STEP * rate))
-    starts = np.round(np.arange(count) * _STEP * rate).astype(np.int64)
+    count = 1 + int((len(audio) - block) / (STEP * rate))
+    starts = np.round(np.arange(count) * STEP * rate).astype(np.int64)
     starts = starts[starts + block <= len(audio)]
-    means = (power[starts + block] - power[starts]) / block
+    return gated((power[starts + block] - power[starts]) / block)
+
+
+def gated(means: NDArray[np.float64]) -> float:
+    """Integrated loudness in LUFS of blocks with these mean squares, K-weighted; -inf for none."""
     means = means[_lufs(means) > SILENCE]
     if not means.size:
         return float("-inf")
@@ -86,9 +93,14 @@ def true_peak(audio: Audio, rate: int) -> float:
     factor = next((times for times in (1, 2) if rate * times >= 4 * _TABLE_RATE), 4)
     if factor > 1:
         # Silence around it lets the filter ring out, and what it rings is part of the sound.
-        padded = np.pad(np.asarray(audio, np.float64), ((_TAPS, _TAPS), (0, 0)))
-        dense = soxr.resample(padded, rate, rate * factor, quality="VHQ")
-        peak = max(peak, float(np.abs(dense).max()))
+        padded = np.pad(audio, ((_TAPS, _TAPS), (0, 0)))
+        for start in range(0, len(audio), _AT_ONCE):
+            piece = padded[start : start + _AT_ONCE + 2 * _TAPS].astype(np.float64)
+            dense = soxr.resample(piece, rate, rate * factor, quality="VHQ")
+            # A piece's own edges are no sound, but for the first and the last.
+            first = _TAPS * factor if start else 0
+            last = len(dense) if start + _AT_ONCE >= len(audio) else len(dense) - _TAPS * factor
+            peak = max(peak, float(np.abs(dense[first:last]).max()))
     return decibels(peak)
 
 
@@ -110,14 +122,15 @@ def decibels(amplitude: float) -> float:
     return 20 * float(np.log10(amplitude)) if amplitude > 0 else float("-inf")
 
 
-def _weighted(audio: Audio, rate: int) -> NDArray[np.float64]:
+def weighted(audio: Audio, rate: int) -> NDArray[np.float64]:
     """K-weighted samples [frames, channels], and nothing of their ringing after the end."""
-    size = 1 << (len(audio) + round(_RINGING * rate)).bit_length()
+    size = 1 << (len(audio) + round(RINGING * rate)).bit_length()
     spectrum = np.fft.rfft(np.asarray(audio, np.float64), size, axis=0)
     spectrum *= _response(size, rate)[:, np.newaxis]
     return np.fft.irfft(spectrum, size, axis=0)[: len(audio)]
 
 
+@lru_cache(maxsize=8)
 def _response(size: int, rate: int) -> NDArray[np.complex128]:
     """The K-weighting's response at the frequencies of an FFT of ``size`` samples."""
     turns = np.arange(size // 2 + 1) * (rate / size / _TABLE_RATE)

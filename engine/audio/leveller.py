@@ -1,4 +1,4 @@
-"""A take's level while it is still being made: one gain for all of it, and a ceiling that holds.
+"""A take's level while it is still being made: a gain, and a ceiling that holds.
 
 What was given out cannot be taken back, so a few milliseconds are held back: where a peak to come
 would pass the ceiling, the gain has gone down by then, smoothly, and it stays there.
@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 import soxr
+from numpy.typing import NDArray
 
 from engine.audio import Audio
 from engine.audio.level import CEILING
 
 RAMP = 0.005
 """Seconds in which the gain goes down."""
+
+UP, DOWN = 3.0, 12.0
+"""dB a second by which the gain follows a goal: slower than music swells, sooner than it hurts."""
 
 _EDGE = 128
 """Samples to each side that decide how high the sound goes between two of them."""
@@ -33,6 +37,8 @@ class Leveller:
         """``gain`` is the factor wanted; no true peak passes ``ceiling`` dBTP."""
         self.gain = gain
         """The factor at which the latest sound leaves."""
+        self._goal = gain
+        self._most = np.inf  # what the ceiling has allowed so far
         self.held = round(RAMP * rate) + _EDGE
         """Samples by which what comes out is behind what went in."""
         self._rate = rate
@@ -42,10 +48,17 @@ class Leveller:
         self._gains = np.zeros(0)
         self._seen = 0  # samples of the waiting ones whose peaks are known
 
+    def aim(self, gain: float) -> None:
+        """Have what is pushed from now on go to another ``gain``, slowly: by `UP` or `DOWN`.
+
+        A gain that the ceiling did not allow before is not tried again.
+        """
+        self._goal = gain
+
     def push(self, chunk: Audio) -> Audio:
         """The sound [frames, channels] that is certain now; there may be none."""
         self._waiting = np.concatenate([self._waiting, chunk])
-        self._gains = np.concatenate([self._gains, np.full(len(chunk), self.gain)])
+        self._gains = np.concatenate([self._gains, self._way(len(chunk))])
         self._look(max(self._seen, len(self._waiting) - _EDGE))
         return self._give(max(0, len(self._waiting) - self.held))
 
@@ -54,16 +67,30 @@ class Leveller:
         self._look(len(self._waiting))
         return self._give(len(self._waiting))
 
+    def _way(self, samples: int) -> NDArray[np.float64]:
+        """The gains from the present one towards the goal."""
+        goal = min(self._goal, self._most)
+        if goal == self.gain or not samples:
+            return np.full(samples, self.gain)
+        speed = UP if goal > self.gain else -DOWN
+        way = self.gain * 10 ** (speed / 20 / self._rate * np.arange(1.0, samples + 1))
+        way = np.clip(way, min(goal, self.gain), max(goal, self.gain))
+        self.gain = float(way[-1])
+        return way
+
     def _look(self, end: int) -> None:
         """Lowers the gain where a peak before ``end`` asks for it."""
         peak = self._peak(self._seen, end)
-        if peak * self.gain > self._top:
+        if peak * self._gains[self._seen :].max(initial=0.0) > self._top:
             lower = self._top / peak
             ramp = slice(max(0, self._seen - self.held + _EDGE), self._seen)
             steps = ramp.stop - ramp.start
             down = 0.5 - 0.5 * np.cos(np.pi * (np.arange(steps) + 1) / (steps + 1))
-            self._gains[ramp] += (lower - self._gains[ramp]) * down
-            self._gains[self._seen :] = self.gain = lower
+            before = self._gains[ramp]
+            self._gains[ramp] = np.minimum(before, before + (lower - before) * down)
+            self._gains[self._seen :] = np.minimum(self._gains[self._seen :], lower)
+            self.gain = min(self.gain, lower)
+            self._most = min(self._most, lower)
         self._seen = end
 
     def _peak(self, first: int, end: int) -> float:

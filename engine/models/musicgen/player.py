@@ -48,7 +48,7 @@ class Player:
         """Memory of the weights, the adapters and the buffers kept for the next stream."""
         network = self.model.network
         tensors = [*network.parameters(), *network.buffers()]
-        weights = sum(t.numel() * t.element_size() for t in tensors)
+        weights: int = sum(t.numel() * t.element_size() for t in tensors)
         return weights + self.model.slots.nbytes
 
     @property
@@ -140,7 +140,8 @@ class CuedStream:
 
     def step(self) -> list[Tensor]:
         """One frame of each sequence, ``[1, K, 1]``."""
-        return list(self._stream.step()[..., None].split(1))
+        frame = self._stream.step()[..., None]
+        return [frame[row : row + 1] for row in range(len(frame))]
 
     def set_prompt(self, cues: Sequence[Cue]) -> None:
         """Go on under other texts."""
