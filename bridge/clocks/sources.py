@@ -6,6 +6,7 @@ One thread only, the conductor's.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from bridge.clocks.leader import Leader, Source
 from bridge.clocks.link import LinkClock
@@ -86,7 +87,12 @@ class Clocks:
     def midi(self, course: Course, now: float, moved: bool) -> None:
         """The MIDI clock says how the song goes on."""
         if self._leader.spoke("midi", now):
-            self._conductor.follow(course, now, moved=moved)
+            self._conductor.follow(self._in_time(course), now, moved=moved)
+
+    def _in_time(self, course: Course) -> Course:
+        """The song as it is where the clock comes from: what is heard was sent a while ago."""
+        late_ms = self._conductor.parameters.get("clock_latency", 0.0)
+        return replace(course, seconds=course.seconds - late_ms / 1000.0)
 
     def tick(self, now: float) -> None:
         """Look whether those that lead are still there."""

@@ -67,6 +67,9 @@ PARAMETERS: Final[dict[str, Parameter]] = {
                       unit="beats per minute")),
         Parameter(Arg("meter", "str", 'the meter from the song\'s position on, such as "7/8"',
                       3, 5, default="4/4")),
+        Parameter(Arg("clock_latency", "float", "how late MIDI clock comes, which the song is put"
+                      " ahead by; below 0 it comes early", -500, 500, default=0.0,
+                      unit="milliseconds")),
         Parameter(Arg("mode", "str", "what playing and pausing alone do: nothing; playing quiets"
                       " the player, a pause hands over to it; a phrase is answered by one as long",
                       choices=MODES, default="manual")),

@@ -63,6 +63,18 @@ def test_osc_leads_where_nothing_better_does(band: Band) -> None:
     assert band.out.values.count(("clock", "osc")) == 1
 
 
+@pytest.mark.parametrize("late_ms", [0.0, 12.5, -8.0])
+def test_a_midi_clock_that_comes_late_is_put_right(band: Band, late_ms: float) -> None:
+    clocks = Clocks("auto", band.conductor)
+    clocks.use_midi(MidiClock())
+    band.conductor.handle(parse("/sideman/set", ("clock_latency", late_ms)), 1, band.now)
+    clocks.midi(Course(band.now, 960.0, 2000.0, True), band.now, True)
+    clock = band.conductor.clock
+    assert clock.tick(band.now) == 960 + 2 * late_ms
+    clocks.midi(Course(band.now, 4800.0, 2000.0, False), band.now, True)
+    assert clock.tick(band.now) == 4800  # it stands where it stands
+
+
 def test_midi_clock_goes_before_osc_and_osc_takes_over_when_it_is_gone(band: Band) -> None:
     clocks = Clocks("auto", band.conductor)
     clocks.use_midi(MidiClock())
