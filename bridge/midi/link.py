@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from bridge.midi import wire
 from engine.timing import Course, Timed
@@ -24,6 +24,14 @@ SAME = 0.0002
 
 FORGET = 256
 """Notes that are kept at least before those that have ended are forgotten."""
+
+
+class _Promise(NamedTuple):
+    """A note that a process was told, and another one may have to be told."""
+
+    track: int
+    note: Timed
+    late_seconds: float | None
 
 
 class AnyLine(Protocol):
@@ -50,7 +58,7 @@ class Link:
         self._line: AnyLine | None = None
         self._course = Course()
         self._told = Course()
-        self._promised: list[tuple[int, Timed]] = []
+        self._promised: list[_Promise] = []
         self._panics = wire.PanicBy([])
         self._failures = 0
         self._restart_at: float | None = None
@@ -72,17 +80,19 @@ class Link:
         self._told = course
         self._send(wire.Follow.of(course))
 
-    def play(self, track: int, notes: Sequence[Timed]) -> None:
-        """Play these notes of a track at their moment."""
-        self._promised += [(track, note) for note in notes]
-        self._send(wire.Play(track, list(notes)))
+    def play(self, track: int, notes: Sequence[Timed], late_seconds: float | None = None) -> None:
+        """Play these notes of a track at their moment, or at most so long afterwards."""
+        self._promised += [_Promise(track, note, late_seconds) for note in notes]
+        self._send(wire.Play(track, list(notes), late_seconds))
 
     def cut(self, track: int, start: int, end: int | None, *, sounding: bool) -> None:
         """Take back what was to begin from ``start`` up to ``end``, and what sounds."""
         self._promised = [
-            (number, note)
-            for number, note in self._promised
-            if number != track or note.onset < start or (end is not None and note.onset >= end)
+            promise
+            for promise in self._promised
+            if promise.track != track
+            or promise.note.onset < start
+            or (end is not None and promise.note.onset >= end)
         ]
         self._send(wire.Cut(track, start, end, sounding))
 
@@ -130,7 +140,7 @@ class Link:
             self._begin(now)
         if len(self._promised) > FORGET:
             here = self._course.tick_at(now)
-            ahead = [(track, note) for track, note in self._promised if note.end >= here]
+            ahead = [promise for promise in self._promised if promise.note.end >= here]
             if len(ahead) < len(self._promised) // 2:
                 self._promised = ahead
 
@@ -152,12 +162,12 @@ class Link:
         self._line.send(self._panics)
         self._line.send(wire.Follow.of(self._course))
         here = self._course.tick_at(now)
-        begun = {(note.channel, note.pitch) for _, note in self._promised if note.onset <= here}
+        begun = {(note.channel, note.pitch) for _, note, _ in self._promised if note.onset <= here}
         if begun:
             self._line.send(wire.Release(sorted(begun)))
-        for track, note in self._promised:
+        for track, note, late in self._promised:
             if note.onset > here:
-                self._line.send(wire.Play(track, [note]))
+                self._line.send(wire.Play(track, [note], late))
 
     def _send(self, message: wire.ToPlayer) -> None:
         if self._line is not None:

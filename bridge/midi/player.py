@@ -29,6 +29,8 @@ class _Event(NamedTuple):
     order: int
     track: int
     note: Timed
+    late: float
+    """Seconds after which it does not begin any more."""
 
 
 @dataclass(slots=True)
@@ -48,7 +50,8 @@ class Player:
         late_seconds: float = 0.1,
         sent: Callable[[float, float], None] = lambda deadline, now: None,
     ) -> None:
-        """``send`` takes the bytes of one message. ``sent`` is told of every note on that was due,
+        """``send`` takes the bytes of one message. ``late_seconds`` is how late a note may be where
+        nothing else was said of it. ``sent`` is told of every note on that was due,
         with its deadline, and raises nothing."""
         self._send = send
         self._late = late_seconds
@@ -85,13 +88,14 @@ class Player:
         if stopped or moved:
             self._end(self._running)
         if moved:
-            here = course.tick_at(now) - self._late * course.ticks_per_second
-            self._keep(lambda event: event.tick >= here)
+            here, rate = course.tick_at(now), course.ticks_per_second
+            self._keep(lambda event: event.tick >= here - event.late * rate)
 
-    def play(self, track: int, notes: Sequence[Timed]) -> None:
-        """Play these notes when the song reaches them."""
+    def play(self, track: int, notes: Sequence[Timed], late_seconds: float | None = None) -> None:
+        """Play these notes when the song reaches them, or at most so long afterwards."""
+        late = self._late if late_seconds is None else late_seconds
         for note in notes:
-            event = _Event(note.onset, True, next(self._orders), track, note)
+            event = _Event(note.onset, True, next(self._orders), track, note, late)
             heappush(self._events, event)
 
     def cut(self, track: int, start: int, end: int | None = None, *, sounding: bool) -> None:
@@ -141,7 +145,7 @@ class Player:
             event = heappop(self._events)
             if not event.begins:
                 self._finish(event)
-            elif now - deadline > self._late:
+            elif now - deadline > event.late:
                 self.dropped += 1
             else:
                 self._begin(event)

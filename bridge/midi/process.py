@@ -120,8 +120,8 @@ class Musician:
     def obey(self, message: wire.ToPlayer, now: float) -> None:
         """Do what the engine says."""
         match message:
-            case wire.Play(track, notes):
-                self.player.play(track, notes)
+            case wire.Play(track, notes, late):
+                self.player.play(track, notes, late)
             case wire.Follow():
                 self.player.follow(message.course, now)
                 if self._clock is not None:

@@ -67,6 +67,8 @@ class Play(Message, tag="play", frozen=True):
 
     track: int
     notes: list[Timed]
+    late_seconds: float | None = None
+    """How late they may still be played, where that is not as :class:`Open` says."""
 
 
 class Cut(Message, tag="cut", frozen=True):

@@ -60,14 +60,14 @@ def test_the_ports_are_opened_first(start: Starter) -> None:
 def test_a_new_process_is_told_what_is_to_come_and_what_has_to_end(start: Starter) -> None:
     link = Link(start, OPENING)
     link.follow(playing(0.0))
-    link.play(1, [note(0, 3000, 60), note(1920, 2000, 62), note(5000, 6000, 64)])
+    link.play(1, [note(0, 3000, 60), note(1920, 2000, 62), note(5000, 6000, 64)], 0.25)
     link.receive(start.lines[0], None, 1.5)  # at tick 2880
     again = start.lines[1].sent
     assert again[0] == OPENING
     assert again[1] == wire.PanicBy([])
     assert again[2] == wire.Follow.of(playing(0.0))
     assert again[3] == wire.Release([(1, 60), (1, 62)])
-    assert again[4:] == [wire.Play(1, [note(5000, 6000, 64)])]
+    assert again[4:] == [wire.Play(1, [note(5000, 6000, 64)], 0.25)]
 
 
 def test_what_was_cut_is_not_promised_again(start: Starter) -> None:

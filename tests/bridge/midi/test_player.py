@@ -121,6 +121,28 @@ def test_a_note_that_is_too_late_is_dropped_with_its_end() -> None:
     assert desk.player.dropped == 1
 
 
+def test_how_late_is_too_late_can_be_said_of_single_notes() -> None:
+    desk = Desk(late=0.05)
+    desk.roll()
+    desk.now = 1.0
+    desk.player.play(1, [note(960, 5000, 60)], 0.6)
+    desk.player.play(1, [note(960, 5000, 62)], 0.4)
+    desk.player.play(1, [note(1920, 5000, 64)], 0.0)
+    desk.run(1.0)
+    assert [pitch for _, _, pitch, _ in desk.notes] == [60, 64]
+    assert desk.player.dropped == 1
+
+
+def test_a_song_that_jumps_leaves_what_may_be_as_late_as_that() -> None:
+    desk = Desk(late=0.0)
+    desk.roll()
+    desk.player.play(1, [note(1900, 5000, 60)], 0.1)
+    desk.player.play(1, [note(1900, 5000, 62)])
+    desk.roll(1920.0)
+    desk.run(0.01)
+    assert [pitch for _, _, pitch, _ in desk.notes] == [60]
+
+
 def test_cut_takes_back_what_is_promised_of_one_track_only() -> None:
     desk = Desk()
     desk.roll()

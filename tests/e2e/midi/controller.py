@@ -8,14 +8,15 @@ It knows nothing of Sideman. What it is told comes as JSON, one object a line, o
 * ``{"connect": PART, "way": ..., "name": NAME}`` connects a port of its own to the first one of
   somebody else's whose name contains PART; it waits until there is one;
 * ``{"close": NAME}`` takes a port away, as pulling its cable does;
-* ``{"send": [[SECONDS, NAME, HEX], ...]}`` sends each message at its moment on the monotonic clock;
+* ``{"send": [[SECONDS, NAME, HEX], ...], "number": N}`` sends each message at its moment on the
+  monotonic clock;
 * ``{"forget": true}`` drops what is not sent yet;
 * ``{"loop": NAME, "to": NAME}`` sends what comes in by one port out by another, as a cable does.
 
 What it has to say goes to stdout in the same way: ``{"heard": HEX, "port": NAME, "at": SECONDS}``
 for each message that came, ``{"ready": NAME}`` or ``{"missing": PART}`` for a port, ``{"closed":
-NAME}``, and ``{"sent": COUNT, "late": SECONDS}`` when nothing is left to send, with the most that a
-message of these went out after its moment.
+NAME}``, and ``{"sent": N, "late": SECONDS}`` when nothing is left to send: the number of the last
+order, and the most that a message went out after its moment.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ import select
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
+from math import inf
 from queue import SimpleQueue
 from typing import Any
 
@@ -44,6 +46,36 @@ PRIORITY = 5
 CLIENT = "controller"
 API = rtmidi.API_UNIX_JACK
 
+LISTEN_EVERY = 0.0005
+"""Seconds between two looks at what came in."""
+
+QUEUE = 2**14
+"""Messages that RtMidi keeps for us."""
+
+
+class Ear:
+    """An input whose messages are queued and stamped by RtMidi.
+
+    No Python runs on JACK's thread: it would wait for this process's other threads, the server
+    would not wait for it, and messages of everybody else would be lost, or come twice.
+    """
+
+    def __init__(self) -> None:
+        self.port = rtmidi.MidiIn(API, name=CLIENT, queue_size_limit=QUEUE)
+        self.port.ignore_types(sysex=False, timing=False, active_sense=False)
+        self._elapsed = 0.0
+        self._begun = inf
+
+    def heard(self) -> Iterator[tuple[float, bytes]]:
+        """What came since the last look, and when: RtMidi says how long after the one before, and
+        the first came when it was seen, or before, as any later one shows that is seen sooner.
+        """
+        while (event := self.port.get_message()) is not None:
+            message, since = event
+            self._elapsed += since
+            self._begun = min(self._begun, time.monotonic() - self._elapsed)
+            yield self._begun + self._elapsed, bytes(message)
+
 
 class Controller:
     """Ports by name, and what they are to send when."""
@@ -53,9 +85,13 @@ class Controller:
         self._due: list[tuple[float, int, str, bytes]] = []
         self._numbers = itertools.count()
         self._loops: dict[str, str] = {}
-        self._sent = 0
+        self._order = 0
         self._late = 0.0
         self._says: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._ears: dict[str, Ear] = {}
+        self._lock = threading.Lock()
+        """Held while inputs are looked at, and while one is opened or closed."""
+        threading.Thread(target=self._listen, daemon=True).start()
         threading.Thread(target=self._write, daemon=True).start()
 
     def run(self) -> None:
@@ -79,24 +115,27 @@ class Controller:
             at, _, name, message = heapq.heappop(self._due)
             if name in self._ports:
                 self._ports[name].send_message(message)
-            self._sent += 1
-            self._late = max(self._late, now - at)
+            self._late = max(self._late, now - at if at else 0.0)
             if not self._due:
-                self._says.put({"sent": self._sent, "late": self._late})
-                self._sent, self._late = 0, 0.0
+                self._says.put({"sent": self._order, "late": self._late})
+                self._late = 0.0
 
     def _obey(self, order: dict[str, Any]) -> None:
         match order:
             case {"open": name, "way": way}:
-                self._ports[name] = port = self._port(name, way)
-                port.open_virtual_port(name)
+                with self._lock:
+                    self._ports[name] = port = self._port(name, way)
+                    port.open_virtual_port(name)
                 self._says.put({"ready": name})
             case {"connect": part, "way": way, "name": name}:
                 self._connect(part, way, name)
             case {"close": name}:
-                self._ports.pop(name).delete()
+                with self._lock:
+                    self._ears.pop(name, None)
+                    self._ports.pop(name).delete()
                 self._says.put({"closed": name})
-            case {"send": messages}:
+            case {"send": messages, "number": number}:
+                self._order = number
                 for at, name, message in messages:
                     entry = (at, next(self._numbers), name, bytes.fromhex(message))
                     heapq.heappush(self._due, entry)
@@ -108,13 +147,12 @@ class Controller:
     def _port(self, name: str, way: str) -> Any:
         if way == "out":
             return rtmidi.MidiOut(API, name=CLIENT)
-        port = rtmidi.MidiIn(API, name=CLIENT, queue_size_limit=2**14)
-        port.ignore_types(sysex=False, timing=False, active_sense=False)
-        port.set_callback(partial(self._hear, name))
-        return port
+        self._ears[name] = ear = Ear()
+        return ear.port
 
     def _connect(self, part: str, way: str, name: str) -> None:
-        port = self._port(name, way)
+        with self._lock:
+            port = self._port(name, way)
         deadline = time.monotonic() + CONNECT_SECONDS
         while True:
             found = [i for i, other in enumerate(port.get_ports()) if part in other]
@@ -128,12 +166,15 @@ class Controller:
                 return
             time.sleep(0.01)
 
-    def _hear(self, port: str, event: tuple[list[int], float], _: object) -> None:
-        """On JACK's thread: the moment is taken, and written down elsewhere."""
-        at = time.monotonic()
-        if port in self._loops:
-            self._ports[self._loops[port]].send_message(event[0])
-        self._says.put({"heard": bytes(event[0]).hex(), "port": port, "at": at})
+    def _listen(self) -> None:
+        while True:
+            time.sleep(LISTEN_EVERY)
+            with self._lock:
+                for name, ear in self._ears.items():
+                    for at, message in ear.heard():
+                        if name in self._loops:
+                            self._ports[self._loops[name]].send_message(message)
+                        self._says.put({"heard": message.hex(), "port": name, "at": at})
 
     def _write(self) -> None:
         while True:

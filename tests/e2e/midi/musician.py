@@ -16,6 +16,9 @@ from tests.support.jack import Server
 
 PATIENCE = 20.0
 
+AT_ONCE = 200
+"""Messages that the controller is told in one line: a longer one would keep it from sending."""
+
 Event = tuple[float, bytes]
 """When (monotonic seconds; 0 is at once), and what."""
 
@@ -53,6 +56,7 @@ class Musician:
     def __init__(self, jack: Server) -> None:
         self.heard: list[Heard] = []
         self._said: list[dict[str, Any]] = []
+        self._told = 0
         self._news = threading.Condition()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.e2e.midi.controller"],
@@ -131,11 +135,19 @@ class Musician:
 
     def play(self, port: str, events: Iterable[Event]) -> None:
         """Send each message at its moment. Does not wait for it."""
-        self._tell(send=[[at, port, message.hex()] for at, message in events])
+        orders = [[at, port, message.hex()] for at, message in events]
+        for first in range(0, len(orders), AT_ONCE):
+            self._told += 1
+            self._tell(send=orders[first : first + AT_ONCE], number=self._told)
 
     def sent(self, patience: float = PATIENCE) -> float:
         """Wait until all has been sent; how late the latest of it was, in seconds."""
-        return float(self._answer("sent", patience=patience)["late"])
+        late = 0.0
+        while True:
+            answer = self._answer("sent", patience=patience)
+            late = max(late, float(answer["late"]))
+            if answer["sent"] == self._told:
+                return late
 
     def forget(self) -> None:
         """Do not send what is not sent yet."""

@@ -26,6 +26,9 @@ RATE = 10_000
 AT_ONCE = 10
 """Of these messages that go out together: what JACK carries in one period."""
 
+LEAD_SECONDS, LEAD_SHARE = 0.5, 0.1
+"""Before the first of them, and for each second of them."""
+
 SYSEX = bytes([0xF0, 0x7D, 1, 2, 0xF7])
 SILENT_SECONDS = 0.05
 
@@ -120,8 +123,10 @@ LENGTHS = {0xC0: 2, 0xD0: 2, 0xF1: 2, 0xF3: 2} | dict.fromkeys(range(0xF4, 0x100
 """Of messages that have not three bytes."""
 
 
-def flood(begin: float, seconds: int, statuses: Sequence[int]) -> list[Event]:
-    """Random messages, spread evenly."""
+def flood(seconds: int, statuses: Sequence[int]) -> list[Event]:
+    """Random messages, spread evenly, from soon on."""
+    # As long as it takes to make them, and to tell the musician.
+    begin = time.monotonic() + LEAD_SECONDS + seconds * LEAD_SHARE
     chance = random.Random(1)
     events = []
     for i in range(seconds * RATE):
@@ -138,8 +143,9 @@ def test_a_flood_of_random_messages(stage: Stage, full: bool) -> None:
     stage.play_on()
     worker, player = stage.engine.worker().pid, stage.engine.player().pid
     stage.musician.forget()
-    begin = time.monotonic() + 0.5
-    stage.musician.play(stage.keys, flood(begin, seconds, range(0x80, 0x100)))
+    storm = flood(seconds, range(0x80, 0x100))
+    begin = storm[0][0]
+    stage.musician.play(stage.keys, storm)
     n = 0
     while time.monotonic() < begin + seconds:
         assert stage.client.ask("/sideman/ping", n).args[0] == n
@@ -159,11 +165,11 @@ def test_panic_silences_at_once_in_a_flood(home: Path, jack: Server, full: bool)
     try:
         stage.musician.open("Noise", "out")
         stage.engine.until_logged("Noise is open")
-        stage.play_on((seconds + 8.0) * BPM / 60.0, bars=64)
+        stage.play_on((1.2 * seconds + 8.0) * BPM / 60.0, bars=64)
         stage.client.rest()
-        begin = time.monotonic() + 0.5
-        stage.musician.play("Noise", flood(begin, seconds, NO_PADS))
-        stage.musician.listen(begin + 0.8 * seconds - time.monotonic())
+        storm = flood(seconds, NO_PADS)
+        stage.musician.play("Noise", storm)
+        stage.musician.listen(storm[0][0] + 0.8 * seconds - time.monotonic())
         until_sounding(stage.musician)
         at = stage.client.send("/sideman/panic")
         assert stage.musician.end_of_what_sounded(at) - at <= SILENT_SECONDS
