@@ -370,6 +370,7 @@ def _after(session: Session, bar: int) -> list[wire.Room]:
 
 def new_take(number: int, brief: Brief, place: Place, variation: int) -> Take:
     """An empty take for one variation of a request."""
+    late_ms = brief.preset.midi.late_ms
     return Take(
         number=number,
         track=brief.track,
@@ -382,4 +383,5 @@ def new_take(number: int, brief: Brief, place: Place, variation: int) -> Take:
         variation=variation,
         channels=dict(brief.channels),
         midi="midi" in brief.deliver,
+        late_seconds=None if late_ms is None else late_ms / 1000.0,
     )

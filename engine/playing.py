@@ -51,7 +51,8 @@ class Playing:
     def notes(self, take: Take, notes: Sequence[Note]) -> None:
         """Notes of a take, as they are made."""
         if self._player is not None and take.midi and notes:
-            self._player.play(take.track, [self._timed(take, note) for note in notes])
+            timed = [self._timed(take, note) for note in notes]
+            self._player.play(take.track, timed, take.late_seconds)
 
     def rearranged(self, track: Track, coming: Iterable[Take], now: float) -> None:
         """Other takes lie on a track than before; those that are ``coming`` lie on top of them.

@@ -75,8 +75,10 @@ class Player(Protocol):
     def follow(self, course: Course) -> None:
         """The song's course from now on."""
 
-    def play(self, track: int, notes: Sequence[Timed]) -> None:
-        """Play these notes of a track at their moment."""
+    def play(
+        self, track: int, notes: Sequence[Timed], late_seconds: float | None = None
+    ) -> None:
+        """Play these notes of a track at their moment, or at most so long afterwards."""
 
     def cut(self, track: int, start: int, end: int | None, *, sounding: bool) -> None:
         """Take back what was to begin from ``start`` up to ``end`` absolute ticks, and end what

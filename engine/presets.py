@@ -82,6 +82,8 @@ class Midi:
     commit: Annotated[int, Meta(ge=0, le=MOST_BARS)] = 0
     """While the musician plays on, so many bars of a take stay as they were promised, and what lies
     beyond is made again; 0: all stays."""
+    late_ms: Annotated[float, Meta(ge=0, le=2000)] | None = None
+    """A note that is later than this is not played by MIDI; None for what the config says."""
     channels: dict[str, Channel] = field(default_factory=dict)
     """MIDI channel for each program, named as in ``programs``."""
 

@@ -36,6 +36,8 @@ class Take:
     """Whether it goes on for a take that was begun, and is undone together with it."""
     midi: bool = False
     """Whether it is played by MIDI where it lies on its track."""
+    late_seconds: float | None = None
+    """How late a note of it may still begin by MIDI; None for as late as any."""
 
     @property
     def end(self) -> int:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from bridge.clock import SongClock
+from engine import presets
+from engine.brief import Place, new_take, settle
 from engine.music import Meter, Note, Position
 from engine.playing import Playing
 from engine.session import Session
 from engine.takes import Take
-from engine.timing import Timed
+from engine.timing import Target, Timed
 from tests.support.player import FakePlayer
 
 
@@ -45,6 +51,24 @@ def test_takes_that_were_not_asked_for_by_midi_are_not_played() -> None:
     stage = Stage()
     stage.place(take(1, 2, 2, 60, midi=False))
     assert stage.player.pitches() == []
+
+
+def test_a_take_says_how_late_its_notes_may_be() -> None:
+    stage = Stage()
+    stage.place(replace(take(1, 2, 2, 60), late_seconds=0.02))
+    assert stage.player.late == {1: 0.02}
+
+
+@pytest.mark.parametrize(("key", "seconds"), [("", None), ("late_ms = 0", 0.0), ("late_ms = 20", 0.02)])
+def test_a_preset_says_it_for_its_takes(key: str, seconds: float | None) -> None:
+    preset = presets.parse(f'kind = "midi"\nlicence = "none"\n[midi]\n{key}\n', "punctual")
+    stage = Stage()
+    brief = settle(
+        Ask("continue", 1), stage.track, stage.session, preset,
+        explicit=True, parameters={}, seed=1, way="midi",
+    )  # fmt: skip
+    made = new_take(1, brief, Place(Target(2), 1, 2), 0)
+    assert made.midi and made.late_seconds == seconds
 
 
 def test_a_take_on_top_replaces_the_bars_that_it_holds() -> None:

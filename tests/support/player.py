@@ -12,6 +12,7 @@ class FakePlayer:
 
     def __init__(self) -> None:
         self.notes: dict[int, list[Timed]] = {}
+        self.late: dict[int, float | None] = {}
         self.ended: list[int] = []
         self.courses: list[Course] = []
         self.silenced = False
@@ -19,7 +20,10 @@ class FakePlayer:
     def follow(self, course: Course) -> None:
         self.courses.append(course)
 
-    def play(self, track: int, notes: Sequence[Timed]) -> None:
+    def play(
+        self, track: int, notes: Sequence[Timed], late_seconds: float | None = None
+    ) -> None:
+        self.late[track] = late_seconds
         self.notes.setdefault(track, []).extend(notes)
 
     def cut(self, track: int, start: int, end: int | None, *, sounding: bool) -> None:
