@@ -9,6 +9,7 @@ import pytest
 from bridge.clock import SongClock
 from engine import presets
 from engine.brief import Place, new_take, settle
+from engine.messages import Ask
 from engine.music import Meter, Note, Position
 from engine.playing import Playing
 from engine.session import Session
@@ -59,16 +60,19 @@ def test_a_take_says_how_late_its_notes_may_be() -> None:
     assert stage.player.late == {1: 0.02}
 
 
-@pytest.mark.parametrize(("key", "seconds"), [("", None), ("late_ms = 0", 0.0), ("late_ms = 20", 0.02)])
-def test_a_preset_says_it_for_its_takes(key: str, seconds: float | None) -> None:
+LATE = {"": None, "late_ms = 0": 0.0, "late_ms = 20": 0.02}
+
+
+@pytest.mark.parametrize("key", LATE)
+def test_a_preset_says_it_for_its_takes(key: str) -> None:
     preset = presets.parse(f'kind = "midi"\nlicence = "none"\n[midi]\n{key}\n', "punctual")
     stage = Stage()
     brief = settle(
-        Ask("continue", 1), stage.track, stage.session, preset,
+        Ask("continue", 1, 1), stage.track, stage.session, preset,
         explicit=True, parameters={}, seed=1, way="midi",
     )  # fmt: skip
     made = new_take(1, brief, Place(Target(2), 1, 2), 0)
-    assert made.midi and made.late_seconds == seconds
+    assert made.midi and made.late_seconds == LATE[key]
 
 
 def test_a_take_on_top_replaces_the_bars_that_it_holds() -> None:

@@ -20,9 +20,7 @@ class FakePlayer:
     def follow(self, course: Course) -> None:
         self.courses.append(course)
 
-    def play(
-        self, track: int, notes: Sequence[Timed], late_seconds: float | None = None
-    ) -> None:
+    def play(self, track: int, notes: Sequence[Timed], late_seconds: float | None = None) -> None:
         self.late[track] = late_seconds
         self.notes.setdefault(track, []).extend(notes)
 
