@@ -48,6 +48,11 @@ def can_be_made(name: str) -> bool:
     return name in known.TINY.values()
 
 
+def to_be_made() -> list[str]:
+    """The names of those that :func:`can_be_made` and are not here yet, in alphabetical order."""
+    return sorted({*known.TINY.values()} - {*names()})
+
+
 def names() -> list[str]:
     """The names of the models that are here, ``default`` excepted, in alphabetical order."""
     return sorted(

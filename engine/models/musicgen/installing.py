@@ -7,6 +7,7 @@ step. Nothing here imports torch, but `make`.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 
 from engine.errors import Code, SidemanError
 from engine.models import store
-from engine.models.folder import MODEL_JSON, ModelInfo, read_info, write_description
+from engine.models.folder import MODEL_JSON, ModelInfo, bad_file, read_info, write_description
 from engine.models.musicgen import licence, settings
 from engine.models.musicgen.describe import describe
 from engine.models.musicgen.known import TINY, local_name
@@ -112,10 +113,18 @@ def companions(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What a folder in audiocraft's layout needs besides: names, and files that one of is there."""
     path = folder / STATE_DICT
     texts, _ = settings.peek(path)
-    yield settings.text_encoder(settings.parse(path, texts.get("xp.cfg"))), (CONFIG_JSON,)
-    texts, _ = settings.peek(folder / CODEC_STATE_DICT)
+    said = settings.parse(path, texts.get("xp.cfg"))
+    yield _named(path, settings.text_encoder(said)), (CONFIG_JSON,)
+    path = folder / CODEC_STATE_DICT
+    texts, _ = settings.peek(path)
     if pointer := texts.get("pretrained"):
-        yield pointer[:100], (CONFIG_JSON, CODEC_STATE_DICT)
+        yield _named(path, pointer[:100]), (CONFIG_JSON, CODEC_STATE_DICT)
+
+
+def _named(path: Path, name: str) -> str:
+    if re.fullmatch(r"([\w-][\w.-]*/)?[\w-][\w.-]*", name) is None:
+        raise bad_file(path, f"names {name!r}, which is no repository")
+    return name
 
 
 def seal(folder: Path, target: Path, said: str = "") -> ModelInfo:

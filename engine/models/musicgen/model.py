@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from engine.models.audio import Sampling
+from engine.models.musicgen import concepts
 from engine.models.musicgen.adapters import Adapters
 from engine.models.musicgen.checkpoint import Checkpoint
 from engine.models.musicgen.delay import Delay
@@ -39,7 +41,10 @@ class MusicGen:
         self.channels: int = config.decoder.audio_channels
         self.delay = Delay(self.packed.codebooks, self.channels, self.packed.card)
         self.text = TextEncoder(
-            network.text_encoder, getattr(network, "enc_to_dec_proj", None), checkpoint.tokenizer
+            network.text_encoder,
+            getattr(network, "enc_to_dec_proj", None),
+            checkpoint.tokenizer,
+            partial(concepts.embeddings, model=self.name),
         )
         self.adapters = Adapters(self.name, network)
         self.sample_rate: int = config.audio_encoder.sampling_rate
