@@ -30,6 +30,8 @@ Settings = Mapping[str, Any]
 LANGUAGE_MODEL = {
     "lm_model": "transformer_lm",
     "codebooks_pattern.modeling": "delay",
+    "codebooks_pattern.delay.flatten_first": 0,
+    "codebooks_pattern.delay.empty_initial": 0,
     "transformer_lm.norm_first": True,
     "transformer_lm.bias_ff": False,
     "transformer_lm.bias_attn": False,
@@ -38,6 +40,7 @@ LANGUAGE_MODEL = {
     "transformer_lm.activation": "gelu",
     "transformer_lm.norm": "layer_norm",
     "transformer_lm.positional_embedding": "sin",
+    "transformer_lm.xpos": False,
     "transformer_lm.layer_scale": None,
     "transformer_lm.past_context": None,
     "transformer_lm.qk_layer_norm": False,
@@ -56,6 +59,7 @@ CODEC = {
     "encodec.channels": 1,
     "seanet.channels": 1,
     "seanet.activation": "ELU",
+    "seanet.activation_params.alpha": 1.0,
     "seanet.disable_norm_outer_blocks": 0,
     "seanet.decoder.final_activation": None,
     "seanet.encoder": {},
@@ -112,7 +116,9 @@ def check_language_model(path: Path, settings: Settings) -> None:
 
     ``path`` is the file that they were read from.
     """
-    if set(at(settings, "conditioners", {})) - {"description", "args"} or any(
+    if not isinstance(conditioners := at(settings, "conditioners", {}), Mapping):
+        raise bad_file(path, "is of a model that hears no text, which is not played")
+    if set(conditioners) - {"description", "args"} or any(
         at(settings, f"fuser.{way}", ()) for way in ("sum", "prepend", "input_interpolate")
     ):
         raise SidemanError(Code.UNKNOWN_MODEL, f"{path.parent.name} {MELODY}")

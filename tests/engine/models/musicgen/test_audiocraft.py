@@ -94,6 +94,14 @@ def with_melody(said: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
     said["fuser"]["prepend"] = ["self_wav", "description"]
 
 
+def without_text(said: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+    said["conditioners"] = None
+
+
+def flattened(said: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+    said["codebooks_pattern"]["delay"]["flatten_first"] = 2
+
+
 def without_one(said: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
     del tensors["linears.2.weight"]
 
@@ -126,6 +134,8 @@ def of_words(said: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
     ("change", "code", "says"),
     [
         (with_melody, Code.UNKNOWN_MODEL, "musicgen-melody"),
+        (without_text, Code.BAD_FILE, "no text"),
+        (flattened, Code.BAD_FILE, "flatten_first"),
         (without_one, Code.BAD_FILE, "lm_heads.2.weight"),
         (with_one_more, Code.BAD_FILE, "layers.9.self_attn_layer_norm.weight"),
         (of_another_shape, Code.BAD_FILE, "model.decoder.layer_norm.weight is [31]"),
