@@ -34,6 +34,8 @@ EXTRAS = {
     "tensorboard": "train",
     "transformers": "audio",
     "peft": "audio",
+    "huggingface_hub": "audio",
+    "yaml": "audio",
     "link": "link",
 }
 """Which extra brings a module that the base install does not have."""

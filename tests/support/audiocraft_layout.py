@@ -175,6 +175,12 @@ def write(
     return folder
 
 
+def point(folder: Path, codec: str) -> None:
+    """Have a folder name its codec, as fine-tunes do, and not hold it."""
+    package = {"pretrained": codec, "exported": True, "version": "1.3.0"}
+    torch.save(package, folder / "compression_state_dict.bin")
+
+
 def save(path: Path, said: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """A file as audiocraft exports it."""
     package = {"best_state": dict(tensors), "xp.cfg": yaml.safe_dump(dict(said)), "exported": True}

@@ -177,9 +177,13 @@ class _Hub:
 
 @contextmanager
 def _asking(repository: str) -> Iterator[None]:
-    """Turns what huggingface_hub raises into one line of what to do."""
+    """Turns what huggingface_hub raises into one line of what to do, and silences its own lines."""
     from huggingface_hub import errors
+    from huggingface_hub import logging as _logging
 
+    logging: Any = _logging
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
     try:
         yield
     except errors.GatedRepoError as error:
@@ -204,6 +208,8 @@ def _asking(repository: str) -> Iterator[None]:
             f"{repository} can't be fetched now ({line}): run the command again, or give the path "
             "of a folder that holds it",
         ) from error
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def _choose(hub: _Hub, repository: str, there: Mapping[str, Remote], staging: Path) -> list[Remote]:

@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
@@ -55,6 +56,7 @@ def make(name: str) -> Path:
     folder = store.find(name)
     if (folder / MODEL_JSON).is_file():
         return folder
+    import_module("transformers")  # first, so that who lacks it is told of the extra it is in
     from engine.models.musicgen import tiny
     from engine.models.musicgen.checkpoint import quiet
 
