@@ -73,6 +73,15 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
+class Audio:
+    """``[audio]``"""
+
+    memory_mb: Annotated[int, Meta(ge=0)] = 0
+    """Memory that models of sound may take; 0 for most of the device's. One that does not fit
+    takes the place of those that were not used for longest."""
+
+
+@dataclass(frozen=True, slots=True)
 class Files:
     """Folders and files; ``~`` stands for the home folder."""
 
@@ -101,6 +110,7 @@ class Config:
     midi: MidiPorts = MidiPorts()
     link: Link = Link()
     panel: Panel = Panel()
+    audio: Audio = Audio()
     files: Files = Files()
     triggers: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, float | str | bool] = field(default_factory=dict)
@@ -192,6 +202,9 @@ class ContinueOptions:
     program: int | None = None
     variations: int = 1
     bpm: float | None = None
+    rate: int | None = None
+    """Of sound, in Hz; None for the input's."""
+    encoding: Literal["int16", "int24", "float"] = "int16"
     append: bool = False
     device: Device = "auto"
     config: Config = field(default_factory=Config)

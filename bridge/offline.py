@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from bridge.clock import SongClock
 from bridge.commands.output import Progress
@@ -14,80 +13,31 @@ from bridge.config import ContinueOptions
 from bridge.files.audio_file import check_output
 from bridge.files.midi_file import MidiSong, MidiTrack, Tempo, read_midi, restruck, write_midi
 from bridge.files.render import render_midi
+from bridge.offline_parts import (
+    CLIENT,
+    MIDI_SUFFIXES,
+    TRACK,
+    NoLoader,
+    NoStore,
+    Replies,
+    with_model,
+)
 from engine import presets
 from engine.brief import chart_bars
 from engine.conductor import Conductor
 from engine.errors import Code, SidemanError
-from engine.messages import Ask, Keys, Reply, Scalar
-from engine.messages.replies import Fail
+from engine.messages import Ask, Keys
 from engine.models import adapters, store
 from engine.music import MeterMap, Note
-from engine.presets import Preset
 from engine.session import Session
 from engine.takes import Take
 from engine.worker.direct import DirectLine
 from engine.worker.supervisor import Supervisor
 from engine.worker.wire import Made
 
-TRACK = 1
-CLIENT = 1
-MIDI_SUFFIXES = (".mid", ".midi")
 RATE = 44_100
 FROM_CHORDS = "band"
 """The preset that plays from chords alone, where none is named."""
-
-
-class Replies:
-    """Stands in for the clients: a fail becomes the error that it is."""
-
-    def __init__(self) -> None:
-        self.error: SidemanError | None = None
-
-    def reply(self, client_id: int, reply: Reply) -> None:
-        """Keeps what went wrong; the takes themselves are in the session."""
-        if isinstance(reply, Fail):
-            self.error = SidemanError(Code(reply.code), reply.text)
-
-    def broadcast(self, reply: Reply, besides: int | None = None) -> None:
-        """Nobody else listens."""
-
-    def changed(self, name: str, value: Scalar | None) -> None:
-        """Nobody else listens."""
-
-    def flush(self) -> None:
-        """Nobody waits."""
-
-    def client_count(self) -> int:
-        """One: whoever ran the command."""
-        return 1
-
-
-class NoStore:
-    """Keeps nothing: what is wanted is written to OUT."""
-
-    def save(
-        self, take: Take, meters: MeterMap, bpm: float, then: Callable[[str | None], None]
-    ) -> None:
-        """Done at once."""
-        then(None)
-
-    def write(
-        self, event: dict[str, Any], then: Callable[[str | None], None] | None = None
-    ) -> None:
-        """Done at once."""
-        if then is not None:
-            then(None)
-
-    def write_all(self, events: Sequence[dict[str, Any]]) -> None:
-        """Done at once."""
-
-
-class NoLoader:
-    """Nothing is loaded by address."""
-
-    def load(self, path: str, spot: Any, then: Callable[[Any], None]) -> None:
-        """Refused."""
-        raise SidemanError(Code.NOT_ALLOWED, "files are named on the command line")
 
 
 def play_on(
@@ -99,7 +49,7 @@ def play_on(
 
     ``progress`` hears the part that is done, 0 to 1.
     """
-    preset = _with_model(presets.load(preset_of(options)), options.model)
+    preset = with_model(presets.load(preset_of(options)), options.model)
     end = 0 if song is None else song.bars
     clock = SongClock(bpm_of(song, options), None if song is None else song.meter_map)
     replies = Replies()
@@ -110,13 +60,13 @@ def play_on(
         loader=NoLoader(),
         preset=preset,
         device=options.device,
-        load_preset=lambda name: _with_model(presets.load(name), options.model),
+        load_preset=lambda name: with_model(presets.load(name), options.model),
         find_model=store.resolve,
         find_adapter=adapters.resolve,
     )
-    line = DirectLine()
+    line, unused = DirectLine(), DirectLine()
     worker = Supervisor(lambda: line, conductor)
-    conductor.connect(worker)
+    conductor.connect(worker, Supervisor(lambda: unused, conductor.sound))
     conductor.parameters["speculation"] = False
     conductor.session.meters = clock.meters
     if song is not None:
@@ -156,14 +106,6 @@ def _keys(options: ContinueOptions, *, at: int) -> Keys:
         if getattr(options, name) is not None
     }
     return Keys.of({**given, "variations": options.variations, "at": at}, "sideman continue")
-
-
-def _with_model(preset: Preset, model: str | None) -> Preset:
-    if model is None:
-        return preset
-    changed = replace(preset, model=model)
-    object.__setattr__(changed, "name", preset.name)
-    return changed
 
 
 def preset_of(options: ContinueOptions) -> str:
@@ -262,7 +204,9 @@ def _check(options: ContinueOptions) -> None:
         check_output(options.output, RATE, "int16")
     if options.input is not None and options.input.suffix.lower() not in MIDI_SUFFIXES:
         raise SidemanError(
-            Code.BAD_FILE, f"{options.input} is no .mid file: this engine continues MIDI only"
+            Code.BAD_FILE,
+            f"preset {preset_of(options)} goes on from notes, and {options.input.name} is no MIDI "
+            "file: name an audio preset",
         )
     if options.prompt is not None:
         raise SidemanError(Code.BAD_ARGUMENTS, "--prompt is for audio presets; leave it out")
@@ -287,4 +231,3 @@ def _report(options: ContinueOptions, takes: Sequence[Take], written: Sequence[P
         return
     for result in results:
         print("{output}: {bars} bars, {notes} notes, seed {seed}".format(**result))
-

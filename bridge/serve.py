@@ -52,6 +52,12 @@ BATCH = 64
 PLUGIN = "Sideman plugin"
 """How the name begins that our plugin gives in its hello: its host knows best where the bar is."""
 
+SOUND_HANG_SECONDS = 60.0
+"""Hearing a prompt is one step of a model of sound, and takes a large one long without a GPU."""
+
+SOUND_FIRST_GUESS = 8.0
+"""Seconds that a start of the worker for sound takes, before one was measured."""
+
 PANIC = Panic.address.encode() + b"\0"
 """How a packet begins that must not wait."""
 
@@ -120,7 +126,17 @@ class Engine:
         self._worker = Supervisor(
             lambda: Line(self._worker_says, wire.from_worker), self.conductor
         )
-        self.conductor.connect(self._worker)
+        self._sound_worker = Supervisor(
+            lambda: Line(
+                self._sound_worker_says,
+                wire.from_worker,
+                command=sound_command(options.config.audio.memory_mb),
+            ),
+            self.conductor.sound,
+            hang_seconds=SOUND_HANG_SECONDS,
+            first_guess=SOUND_FIRST_GUESS,
+        )
+        self.conductor.connect(self._worker, self._sound_worker)
         for name, value in options.config.parameters.items():
             self.conductor.handle(Set(name, PARAMETERS[name].check(value)), OURSELVES, 0.0)
         self._know_speed()
@@ -233,6 +249,12 @@ class Engine:
         """On the thread that reads the worker's line."""
         self._queue.put(lambda: self._worker.receive(line, message, time.monotonic()))
 
+    def _sound_worker_says(
+        self, line: Line[wire.FromWorker], message: wire.FromWorker | None
+    ) -> None:
+        """On the thread that reads the sound worker's line."""
+        self._queue.put(lambda: self._sound_worker.receive(line, message, time.monotonic()))
+
     def _handle(self, command: Command, client: int, when: float) -> None:
         match command:
             case Capabilities():
@@ -262,7 +284,13 @@ class Engine:
             self._midi.close()
         self._clocks.close()
         self._worker.close()
+        self._sound_worker.close()
         self._scribe.close()
+
+
+def sound_command(memory_mb: int) -> tuple[str, ...]:
+    """What starts the worker for sound."""
+    return (sys.executable, "-m", "engine.worker.sound", str(memory_mb))
 
 
 def check(options: ServeOptions) -> None:

@@ -11,8 +11,10 @@ from engine.brief import Brief, Place, chart_bars, has_context, settle, variatio
 from engine.errors import Code, SidemanError
 from engine.hands import Hands
 from engine.messages.commands import Ask
+from engine.presets import Preset
 from engine.session import Session, Track
 from engine.shelf import Shelf
+from engine.sound.rack import DEFAULT
 from engine.timing import Clock, Target, next_bar, next_sixteenth
 from engine.worker.wire import Wish
 
@@ -33,25 +35,37 @@ class Asking:
     _seeds: dict[int, int] = field(default_factory=dict)
     _last: dict[int, Ask] = field(default_factory=dict)
 
+    def preset_for(self, ask: Ask, track: Track) -> Preset:
+        """What a request is played by: its own preset, its track's, or the one in use.
+
+        One for sound, where a MIDI preset would be it, is played by `rack.DEFAULT`. Raises
+        ``unknown-preset``, ``bad-file``, ``unknown-model``, and ``bad-arguments`` for sound asked
+        of notes by name.
+        """
+        named = ask.keys.preset or track.preset
+        preset = self.shelf.named(named) if named else self.shelf.preset
+        if ask.verb != "audio" or preset.kind == "audio":
+            return preset
+        if ask.keys.preset is not None:
+            raise SidemanError(
+                Code.BAD_ARGUMENTS, f"preset {preset.name} plays notes: name an audio preset"
+            )
+        return self.shelf.named(DEFAULT)
+
     def understand(self, ask: Ask, track: Track, now: float) -> tuple[Brief, Place]:
         """A request with every default settled, and its place in the song.
 
         Raises :class:`SidemanError` for what can't be played.
         """
-        if ask.verb == "audio":
-            raise SidemanError(
-                Code.UNKNOWN_MODEL, "no audio model is installed: this engine plays MIDI presets"
-            )
-        named = ask.keys.preset or track.preset
-        preset = self.shelf.named(named) if named else self.shelf.preset
+        preset = self.preset_for(ask, track)
         brief = settle(
             ask,
             track,
             self.session,
             preset,
-            explicit=named is not None,
+            explicit=(ask.keys.preset or track.preset) is not None,
             parameters=self.parameters,
-            seed=self._seed(track),
+            seed=self.seed(track),
             way="osc",
         )
         may_begin = preset.midi.begins or brief.chords is not None
@@ -96,7 +110,7 @@ class Asking:
             case _:
                 return next_bar(self.clock.meters, tick)
 
-    def _seed(self, track: Track) -> int:
+    def seed(self, track: Track) -> int:
         """The seed of the next request on a track: known beforehand, so that it can be begun."""
         fixed = self.parameters.get("seed", -1)
         if fixed is not None and fixed >= 0:
@@ -124,6 +138,8 @@ class Asking:
         track = self.session.track(number)
         ask = self._last.get(number) or Ask("continue", 1, number)
         try:
+            if self.preset_for(ask, track).kind == "audio":
+                return None
             brief, place = self.understand(ask, track, now)
             wish = wish_for(brief, place, self.session)
         except SidemanError:

@@ -43,6 +43,7 @@ from engine.presets import Preset
 from engine.requests import OURSELVES, Requests
 from engine.session import Session, Track
 from engine.shelf import Shelf
+from engine.sound.desk import Desk
 from engine.teller import TELL_AT_ONCE, Teller
 from engine.timing import Clock, Course, next_bar
 from engine.turns import Mode
@@ -107,6 +108,10 @@ class Conductor:
         self._asking = Asking(
             self.session, clock, self._hands, self.shelf, self.parameters, random_seed
         )
+        self.delivery = Delivery(self.session, clock, outbox)
+        self.sound = Desk(
+            self.session, clock, outbox, store, self.delivery, self.book, self.shelf.rack
+        )
         self._foresight = Foresight()
         self._keep_at: float | None = None
         self._played: set[tuple[int, int]] = set()
@@ -120,11 +125,11 @@ class Conductor:
         self._waiting: dict[int, list[tuple[c.Command, float]]] = {}
         """Commands of clients for whom a file is being read: they take effect after it."""
 
-    def connect(self, worker: Supervisor) -> None:
-        """The worker that makes the music; called once, before anything else."""
+    def connect(self, worker: Supervisor, sound_worker: Supervisor) -> None:
+        """The workers that make notes and sound; called once, before anything else."""
         self._worker = worker
         self.shelf.connect(worker)
-        self.delivery = Delivery(self.session, self.clock, self._outbox)
+        self.sound.connect(sound_worker)
         self.requests = Requests(
             self.session, self.clock, self._outbox, self._store, worker, self.delivery, self.book
         )
@@ -199,6 +204,7 @@ class Conductor:
                 self._store.write({"event": "clear", "track": track.number})
             case c.Cancel(req):
                 self.requests.cancel(client, req, when)
+                self.sound.requests.cancel(client, req, when)
                 values = (req,)
             case c.Undo(ref) | c.Redo(ref):
                 values = self._step_back(command, self.session.track(ref), when)
@@ -215,9 +221,9 @@ class Conductor:
             case c.ModelUnload(name):
                 self.shelf.unload(name)
                 values = (name,)
-            case c.Adapter(name, strength):
-                self.shelf.adapt(name, strength, when)
-                values = (name, strength)
+            case c.Adapter():
+                self._adapt(command, client, when)
+                return
             case c.Learn():
                 raise SidemanError(
                     Code.NOT_ALLOWED, "no MIDI input is open, so there is nothing to learn from"
@@ -226,10 +232,29 @@ class Conductor:
         address = command.address
         self._share(client, Done(address, values))
 
+    def _adapt(self, command: c.Adapter, client: int, when: float) -> None:
+        """An adapter for notes is there at once; one for sound once its worker has read it."""
+        name, strength = command.name, command.strength
+        done = Done(command.address, (name, strength))
+        if self.shelf.is_for_sound(name):
+            def then(error: SidemanError | None) -> None:
+                if error is None:
+                    self._share(client, done)
+                else:
+                    self._fail(client, error, 0, command.address)
+
+            self.shelf.rack.adapt(name, strength, when, then)
+            return
+        self.shelf.adapt(name, strength, when)
+        self._teller.changed(when)
+        self._share(client, done)
+
     # What happens
 
     def _transport(self, command: c.Transport, when: float) -> None:
-        self.requests.tick(when)  # what the song has passed by now was missed, wherever it goes
+        # What the song has passed by now was missed, wherever it goes.
+        self.requests.tick(when)
+        self.sound.requests.tick(when)
         before = self._hands.at(when)
         meter = Meter(command.num, command.den)
         self.clock.locate(
@@ -261,6 +286,7 @@ class Conductor:
         A tempo is told where it changed by more than ``least`` quarter notes a minute.
         """
         self.requests.transport_moved(when)
+        self.sound.requests.transport_moved(when)
         bar, playing, bpm = self._here(when).bar, self.clock.playing, self.clock.bpm
         if abs(bpm - self._told_bpm) > least:
             self._told_bpm = bpm
@@ -346,7 +372,8 @@ class Conductor:
         end = next_bar(self.clock.meters, self.clock.tick(when)).bar
 
         def spot() -> Spot:
-            return Spot(track.number, track.name, track.program, self.session.meters, end)
+            meters, bpm = self.session.meters, self.clock.bpm
+            return Spot(track.number, track.name, track.program, meters, end, bpm)
 
         def then(past: Past | Exception) -> None:
             try:
@@ -374,6 +401,14 @@ class Conductor:
 
     def _take_in(self, track: Track, past: Past, when: float) -> None:
         """A file that was laid out becomes the track's past."""
+        if past.tape is not None:
+            self.session.record(track, past.tape)
+            self._store.write({"event": "clear", "track": track.number})
+            self._store.write(
+                {"event": "recording", "track": track.number,
+                 "file": Path(past.tape.path).name, **past.tape.about()}
+            )  # fmt: skip
+            return
         self.session.play_instead(track, past.bars)
         self._store.write({"event": "clear", "track": track.number})
         if track.program != past.program:
@@ -402,6 +437,14 @@ class Conductor:
             self._outbox.reply(client, living.accepted)  # the first one may have been lost
             return
         track = self.session.track(ask.track)
+        preset = self._asking.preset_for(ask, track)
+        if preset.kind == "audio":
+            seed = self._asking.seed(track)
+            self.sound.take_on(
+                ask, track, preset, client, when, parameters=self.parameters, seed=seed
+            )
+            self._asking.accepted(ask, track)
+            return
         brief, place = self._asking.understand(ask, track, when)
         self.shelf.prepare(brief.preset, when)
         held_until = self._hands.tick(when) if self.session.is_held() else None
@@ -548,8 +591,8 @@ class Conductor:
             state,  # type: ignore[arg-type]  # one of the table's choices
             self.shelf.preset.name,
             self._outbox.client_count(),
-            self.requests.queued,
-            self.requests.generating,
+            self.requests.queued + self.sound.requests.queued,
+            self.requests.generating + self.sound.requests.generating,
             self.delivery.missed,
             self.book.closed,
         )
@@ -602,6 +645,7 @@ class Conductor:
         """Do what is due."""
         self._worker.tick(now)
         self.requests.tick(now)
+        self.sound.tick(now)
         bar = self._here(now).bar
         self.initiative.check(bar, now)
         if bar != self._bar:
@@ -633,6 +677,7 @@ class Conductor:
         """When :meth:`tick` should be called again, if nothing comes in before."""
         moments = [now + 0.5, self._teller.moment, self._keep_at, self.initiative.next_moment(now)]
         moments += [self.requests.next_moment(), self._worker.next_moment()]
+        moments.append(self.sound.next_moment())
         line = self.clock.seconds(self.clock.meters.start(self._bar + 1))
         return min(m for m in [*moments, line] if m is not None)
 

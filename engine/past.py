@@ -6,11 +6,13 @@ conductor hears of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from engine.audio.grid import Grid
 from engine.music import MeterMap, Note
 from engine.session import check_bar
+from engine.tape import SNAP, Tape
 from engine.worker.wire import row
 
 
@@ -23,6 +25,9 @@ class Spot:
     program: int | None
     meters: MeterMap
     end: int
+    bpm: float = field(default=120.0, compare=False)
+    """What counts sound's bars. A tempo that is measured is never twice the same, so a file is not
+    laid out again for it."""
 
 
 class LoadedFile(Protocol):
@@ -60,6 +65,8 @@ class Past:
     """What the track is from now on."""
     bars: dict[int, list[Note]]
     events: list[dict[str, Any]]
+    tape: Tape | None = None
+    """Sound, where the file is one of sound; then there are no notes."""
 
 
 def lay_out(file: LoadedFile, spot: Spot) -> Past:
@@ -83,3 +90,21 @@ def lay_out(file: LoadedFile, spot: Spot) -> Past:
         for bar, notes in sorted(bars.items())
     ]
     return Past(spot, file.bars, program, bars, events)
+
+
+def lay_out_sound(path: str, rate: int, channels: int, frames: int, spot: Spot) -> Past:
+    """A recording's last sample becomes the last one before the line of ``spot.end``.
+
+    Bars are counted back from there by the song's tempo; where the song has none, before its
+    beginning, they are as long as its first.
+    """
+    grid = Grid(rate, spot.bpm, spot.meters)
+    end, lines, bar = grid.line(spot.end), [frames], spot.end
+    while True:
+        bar -= 1
+        line = frames - (end - grid.line(bar))
+        if line < -SNAP * rate or line >= lines[-1]:
+            break
+        lines.append(max(0, line))
+    tape = Tape(path, rate, channels, spot.end - len(lines) + 1, tuple(reversed(lines)))
+    return Past(spot, len(lines) - 1, spot.program, {}, [], tape)

@@ -7,6 +7,7 @@ is called here returns at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from engine.messages.replies import Reply
@@ -38,6 +39,20 @@ class Outbox(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some of a take of sound on its way to its file."""
+
+    at: int
+    """The sample frame of the take that it begins at."""
+    total: int
+    """Sample frames of the whole take."""
+    rate: int
+    channels: int
+    data: bytes
+    """float32, little-endian, channels by turns."""
+
+
 class Store(Protocol):
     """Keeps the session on disk, in order, on a thread of its own.
 
@@ -49,6 +64,17 @@ class Store(Protocol):
         self, take: Take, meters: MeterMap, bpm: float, then: Callable[[str | None], None]
     ) -> None:
         """Write a closed take's files."""
+
+    def path(self, take: Take) -> str:
+        """Where a take of sound lies, or will."""
+        ...
+
+    def sound(self, take: Take, chunk: Chunk, then: Callable[[str | None], None]) -> None:
+        """Write a chunk of a take's sound. From the first one on the file is as long as it is
+        going to be, silent where nothing was made yet."""
+
+    def drop(self, take: Take) -> None:
+        """Remove the file of a take of sound that nothing came of."""
 
     def write(
         self, event: dict[str, Any], then: Callable[[str | None], None] | None = None

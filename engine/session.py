@@ -16,6 +16,7 @@ from engine.messages.keys import LAST_BAR
 from engine.messages.spec import LAST_TRACK, TrackRef
 from engine.music import DRUM_CHANNEL, DRUMS, MeterMap, Note
 from engine.takes import History, Take, covering
+from engine.tape import Tape
 
 MAX_BAR_NOTES = 4096
 """Notes that a track may have in one bar: far beyond music, and what keeps a flood harmless."""
@@ -46,6 +47,8 @@ class Track:
     played: dict[int, list[Note]] = field(default_factory=dict)
     held: dict[int, Held] = field(default_factory=dict)
     history: History = field(default_factory=History)
+    recording: Tape | None = None
+    """The sound that was loaded onto it."""
 
     @property
     def sound(self) -> int:
@@ -189,8 +192,20 @@ class Session:
         self._touch(track)
         track.played.clear()
         track.held.clear()
+        track.recording = None
         track.history.change(type(track.history.now)())
         self._touch(track)
+
+    def record(self, track: Track, tape: Tape) -> None:
+        """This sound becomes a track's whole past; its takes are hidden."""
+        self.clear(track)
+        track.recording = tape
+        self.last_track = track.number
+
+    def tapes(self, track: Track) -> list[Tape]:
+        """The sound on a track; what covers the others comes last."""
+        loaded = [] if track.recording is None else [track.recording]
+        return loaded + [take.tape for take in self.active(track) if take.tape is not None]
 
     # Takes
 

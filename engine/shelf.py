@@ -13,6 +13,7 @@ from engine.models import store as models
 from engine.models.adapters import Attached
 from engine.models.folder import read_info
 from engine.presets import Preset
+from engine.sound.rack import Rack
 from engine.worker.supervisor import Supervisor
 from engine.worker.wire import Failed
 
@@ -39,6 +40,8 @@ class Shelf:
         self._find = find_model
         self._find_adapter = find_adapter
         self._broken: set[str] = set()
+        self.rack = Rack(device, find_model, find_adapter)
+        """Where models of sound lie."""
         self._attached: dict[str, Wanted | None] = {}
         """What was attached to each model."""
         self._loaded_with: dict[str, Wanted | None] = {}
@@ -53,7 +56,10 @@ class Shelf:
 
         Raises ``unknown-preset``, ``bad-file``, or ``unknown-model`` for what is not installed.
         """
-        return playable(self._load_preset(name))
+        preset = self._load_preset(name)
+        if preset.kind == "audio":
+            self.rack.check(preset)
+        return preset
 
     def choose(self, name: str, now: float) -> Preset:
         """Use a preset from now on."""
@@ -63,11 +69,17 @@ class Shelf:
         return preset
 
     def adapt(self, name: str, strength: float, now: float) -> None:
-        """Attach an adapter to the model in use, or with an empty name none, until told otherwise.
+        """Attach an adapter to the model of notes in use, or with an empty name none.
 
-        A preset with an adapter of its own keeps that. Raises ``unknown-model``, ``bad-file``, and
-        ``not-allowed`` for another model's adapter.
+        That holds until told otherwise; a preset with an adapter of its own keeps that. Raises
+        ``unknown-model``, ``bad-file``, and ``not-allowed`` for another model's adapter.
         """
+        if self.preset.kind == "audio":
+            raise SidemanError(
+                Code.NOT_ALLOWED,
+                f"adapter {name} is for notes, and preset {self.preset.name} makes sound: choose a "
+                "MIDI preset first",
+            )
         model = self.preset.model
         wanted = (name, strength) if name and strength else None
         if self.preset.adapter is None:
@@ -76,14 +88,25 @@ class Shelf:
             self._attachable(self._find(model), wanted)
         self._attached[model] = wanted
 
+    def is_for_sound(self, name: str) -> bool:
+        """Whether an adapter's name, or an empty one, means the model of sound in use."""
+        if name:
+            return adapters.is_peft(self._find_adapter(name))
+        return self.preset.kind == "audio"
+
     def prepare(self, preset: Preset, now: float) -> None:
         """Have the worker hold a preset's model with its adapter, loaded or on its way."""
+        if preset.kind == "audio":
+            self.rack.prepare(preset, now)
+            return
         own = (preset.adapter, preset.strength) if preset.adapter and preset.strength else None
         self._load(preset.model, own or self._attached.get(preset.model), now)
 
     def ensure(self, model: str, now: float) -> None:
         """Have the worker hold a model, loaded or on its way. Raises ``unknown-model``."""
-        if self._worker.loaded(model) is None:
+        if read_info(self._find(model)).kind == "audio":
+            self.rack.ensure(model, now)
+        elif self._worker.loaded(model) is None:
             self._load(model, self._attached.get(model), now)
 
     def _load(self, model: str, wanted: Wanted | None, now: float) -> None:
@@ -109,11 +132,14 @@ class Shelf:
 
     def unload(self, model: str) -> None:
         """Free a model's memory. Raises ``not-allowed`` for the one that is being played."""
-        self._find(model)
+        folder = self._find(model)
         if model == self.preset.model:
             raise SidemanError(
                 Code.NOT_ALLOWED, f"preset {self.preset.name} plays {model}: choose another first"
             )
+        if read_info(folder).kind == "audio":
+            self.rack.unload(model)
+            return
         self._loaded_with.pop(model, None)
         self._worker.unload(model)
 
@@ -124,23 +150,14 @@ class Shelf:
         self._loaded_with.pop(failed.model, None)
 
     def holds(self, model: str) -> bool:
-        """Whether the worker can play a model now."""
-        return self._worker.loaded(model) is not None
+        """Whether a worker can play a model now."""
+        return (self._worker.loaded(model) or self.rack.loaded(model)) is not None
 
     def is_broken(self, model: str) -> bool:
         """Whether a model could not be loaded when that was last tried."""
-        return model in self._broken
+        return model in self._broken or self.rack.is_broken(model)
 
     def hash_of(self, model: str) -> str:
         """The SHA-256 of a loaded model's weights; nothing for others."""
         loaded = self._worker.loaded(model)
         return "" if loaded is None else loaded.weights_hash
-
-
-def playable(preset: Preset) -> Preset:
-    """The preset itself. Raises ``unknown-model`` where it wants what is not installed."""
-    if preset.kind == "audio":
-        raise SidemanError(
-            Code.UNKNOWN_MODEL, f"preset {preset.name} needs an audio model, and none is installed"
-        )
-    return preset

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.music import Note
+from engine.tape import Tape
 
 
 @dataclass(slots=True)
@@ -38,6 +39,10 @@ class Take:
     """Whether it is played by MIDI where it lies on its track."""
     late_seconds: float | None = None
     """How late a note of it may still begin by MIDI; None for as late as any."""
+    tape: Tape | None = None
+    """Its sound, where it is one of sound."""
+    report: dict[str, Any] = field(default_factory=dict)
+    """How sound was made: prompt, licence, what was measured of it."""
 
     @property
     def end(self) -> int:

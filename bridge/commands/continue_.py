@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from typer import Argument, Option
@@ -47,6 +47,12 @@ def continue_(
     ] = None,
     variations: Annotated[int, Option(min=1, max=MOST_VARIATIONS, help="Takes to make.")] = 1,
     bpm: Annotated[float | None, Option(min=10, max=1000, help="Tempo, where IN has none.")] = None,
+    rate: Annotated[
+        int | None, Option(min=8000, max=192_000, help="Sample rate of sound, in Hz.  [IN's]")
+    ] = None,
+    encoding: Annotated[
+        Literal["int16", "int24", "float"] | None, Option(help="Samples of sound.  [int16]")
+    ] = None,
     append: Annotated[bool, Option("--append", help="OUT holds IN, too.")] = False,
     device: Annotated[Device | None, Option(help="Where the model runs.  [auto]")] = None,
     config: Annotated[
@@ -54,7 +60,7 @@ def continue_(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Play on from a file, or from nothing.
+    """Play on from a file, or from nothing: notes from notes, sound from sound.
 
     The kind of OUT says what is written: .mid, .wav, .flac or .mp3.
     """
@@ -75,11 +81,17 @@ def continue_(
         program=program,
         variations=variations,
         bpm=bpm,
+        rate=rate,
+        encoding=encoding or "int16",
         append=append,
         device=device or settings.device,
         config=settings,
         json=as_json,
     )
-    from bridge.offline import run_continue
+    from bridge.offline_parts import is_for_sound
 
+    if is_for_sound(options):
+        from bridge.offline_sound import run_continue
+    else:
+        from bridge.offline import run_continue
     raise typer.Exit(run_continue(options))

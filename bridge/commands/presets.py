@@ -39,10 +39,15 @@ def presets(as_json: Json = False) -> None:
                 str(row["name"]),
                 str(row["kind"]),
                 str(row["model"]),
-                size(model_bytes) if (model_bytes := int(str(row["size_bytes"]))) else "missing",
+                size(model_bytes) if (model_bytes := int(str(row["size_bytes"]))) else lacking(row),
                 str(row["licence"]),
                 str(row["title"]),
             )
             for row in rows
         ],
     )
+
+
+def lacking(row: dict[str, object]) -> str:
+    """What stands in the place of the size of a model that is not here."""
+    return "made when used" if row["available"] else "missing"

@@ -127,6 +127,33 @@ def write_audio(
         writer.write(block)
 
 
+class Recorder:
+    """Writes sound into a ``.wav`` of 24 bits while it is made.
+
+    The file is as long as it is going to be from the beginning, silent where nothing was made yet,
+    so that whoever plays it can open it at once.
+    """
+
+    def __init__(self, path: Path, total: int, rate: int, channels: int) -> None:
+        """Makes the file, of ``total`` sample frames. Raises ``bad-file`` as `audio_writer`."""
+        self._channels = channels
+        silence = np.zeros((min(total, 65_536), channels), np.float32)
+        with audio_writer(path, rate, channels, "int24") as writer:
+            while writer.frames < total:
+                writer.write(silence[: total - writer.frames])
+        self._file = soundfile.SoundFile(path, "r+")
+
+    def write(self, at: int, data: bytes) -> None:
+        """Puts float32 samples, channels by turns, at sample frame ``at``."""
+        self._file.seek(at)
+        self._file.write(np.frombuffer(data, "<f4").reshape(-1, self._channels))
+        self._file.flush()
+
+    def close(self) -> None:
+        """Ends."""
+        self._file.close()
+
+
 def read_audio(path: str | os.PathLike[str], max_seconds: float = MAX_SECONDS) -> tuple[Audio, int]:
     """Samples [frames, channels] and their rate in Hz, of any format that libsndfile reads.
 

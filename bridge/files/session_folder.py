@@ -1,8 +1,9 @@
-"""The session on disk: a journal, and each take as a MIDI file beside its description.
+"""The session on disk: a journal, and each take as a MIDI or audio file beside its description.
 
 ``sessions/DATE-TIME/journal.jsonl`` holds one event a line, in the order in which they happened;
 playing them back gives the session again. Takes are written under another name and renamed, so
-that a take is there whole or not at all.
+that a take is there whole or not at all. Sound is written while it is made, into a file that has
+its whole length from the beginning; its description comes last, and a take without one is none.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from queue import SimpleQueue
 from typing import Any, TextIO
 
 from bridge.files.atomic import replacing
+from bridge.files.audio_file import Recorder
 from bridge.files.midi_file import write_midi
 from bridge.files.midi_song import MidiSong, MidiTrack, Tempo, restruck
 from engine.conductor import Conductor
 from engine.errors import Code, SidemanError
 from engine.music import Meter, MeterMap, Note
+from engine.ports import Chunk
 from engine.session import Session
 from engine.takes import Take
+from engine.tape import Tape
 from engine.triggers import Action, Trigger
 from engine.worker.wire import row
 
@@ -98,6 +102,8 @@ class Scribe:
         self._post = post
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._journal: TextIO | None = None
+        self._recorders: dict[int, Recorder] = {}
+        """Takes of sound that are being made."""
         self._thread = threading.Thread(target=self._run, name="scribe", daemon=True)
         self._thread.start()
 
@@ -112,8 +118,21 @@ class Scribe:
     def save(self, take: Take, meters: MeterMap, bpm: float, then: Then) -> None:
         """Write a closed take's files, and its line in the journal."""
         about = description(take)
-        song = take_song(take, meters, bpm)
+        song = take_song(take, meters, bpm) if take.tape is None else None
         self._jobs.put(lambda: self._do(lambda: self._save(take.number, about, song), then))
+
+    def path(self, take: Take) -> str:
+        """Where a take of sound lies; see :class:`engine.ports.Store`."""
+        return str(self._stem(take.number).with_suffix(".wav"))
+
+    def sound(self, take: Take, chunk: Chunk, then: Then) -> None:
+        """Write a chunk of a take's sound."""
+        number = take.number
+        self._jobs.put(lambda: self._do(lambda: self._record(number, chunk), then))
+
+    def drop(self, take: Take) -> None:
+        """Remove the file of a take of sound that nothing came of."""
+        self._jobs.put(lambda: self._do(lambda: self._forget(take.number), None))
 
     def close(self) -> None:
         """Write all that is waiting, and the session's end."""
@@ -146,9 +165,28 @@ class Scribe:
             self._journal.write(json.dumps(event, separators=(",", ":")) + "\n")
         self._journal.flush()
 
-    def _save(self, number: int, about: dict[str, Any], song: MidiSong) -> None:
-        stem = self.folder / f"take-{number:04d}"
-        write_midi(stem.with_suffix(".mid"), song)
+    def _stem(self, number: int) -> Path:
+        return self.folder.resolve() / f"take-{number:04d}"
+
+    def _record(self, number: int, chunk: Chunk) -> None:
+        recorder = self._recorders.get(number)
+        if recorder is None:
+            path = self._stem(number).with_suffix(".wav")
+            recorder = Recorder(path, chunk.total, chunk.rate, chunk.channels)
+            self._recorders[number] = recorder
+        recorder.write(chunk.at, chunk.data)
+
+    def _forget(self, number: int) -> None:
+        if (recorder := self._recorders.pop(number, None)) is not None:
+            recorder.close()
+            self._stem(number).with_suffix(".wav").unlink(missing_ok=True)
+
+    def _save(self, number: int, about: dict[str, Any], song: MidiSong | None) -> None:
+        stem = self._stem(number)
+        if song is not None:
+            write_midi(stem.with_suffix(".mid"), song)
+        elif (recorder := self._recorders.pop(number, None)) is not None:
+            recorder.close()
         with replacing(stem.with_suffix(".json")) as part:
             part.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         self._append([{"event": "take", "take": number}])
@@ -162,7 +200,7 @@ def _ends_with_newline(path: Path) -> bool:
 
 def description(take: Take) -> dict[str, Any]:
     """What ``take-NNNN.json`` holds."""
-    return {
+    about = {
         "take": take.number,
         "track": take.track,
         "verb": take.verb,
@@ -180,10 +218,17 @@ def description(take: Take) -> dict[str, Any]:
         "channels": {str(program): channel for program, channel in take.channels.items()},
         "notes": [row(note) for note in take.notes],
     }
+    if take.tape is not None:
+        about |= {"sound": take.tape.about(), "report": take.report}
+    return about
 
 
-def described(about: dict[str, Any]) -> Take:
-    """The take that :func:`description` describes. Raises ``ValueError`` or ``KeyError``."""
+def described(about: dict[str, Any], sound: Path | None = None) -> Take:
+    """The take that :func:`description` describes; its sound lies in the file ``sound``.
+
+    Raises ``ValueError`` or ``KeyError``.
+    """
+    tape = Tape.of(str(sound), about["sound"]) if "sound" in about else None
     return Take(
         number=int(about["take"]),
         track=int(about["track"]),
@@ -202,6 +247,8 @@ def described(about: dict[str, Any]) -> Take:
         amends=bool(about.get("amends", False)),
         closed=True,
         timing=dict(about["timing"]),
+        tape=tape,
+        report=dict(about.get("report", {})),
     )
 
 
@@ -233,7 +280,8 @@ def recall(folder: Path, conductor: Conductor) -> None:
 
 def _take(folder: Path, event: dict[str, Any]) -> Take:
     path = folder / f"take-{int(event['take']):04d}.json"
-    return described(json.loads(path.read_text(encoding="utf-8")))
+    sound = path.resolve().with_suffix(".wav")
+    return described(json.loads(path.read_text(encoding="utf-8")), sound)
 
 
 def _replay(event: dict[str, Any], folder: Path, session: Session, conductor: Conductor) -> None:
@@ -260,6 +308,11 @@ def _replay(event: dict[str, Any], folder: Path, session: Session, conductor: Co
             conductor.learned[event["trigger"]] = event["action"]
         case "clear":
             session.clear(session.track(int(event["track"])))
+        case "recording":
+            track = session.track(int(event["track"]))
+            kept = folder.resolve() / Path(event["file"]).name
+            if kept.is_file():
+                session.record(track, Tape.of(str(kept), event))
         case "take":
             conductor.book.known_take(int(event["take"]))
         case "placed":

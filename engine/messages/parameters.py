@@ -75,6 +75,8 @@ PARAMETERS: Final[dict[str, Parameter]] = {
                       choices=MODES, default="manual")),
         Parameter(Arg("pause", "float", "the rest that hands over, in the modes that do", 0.25, 64,
                       default=2.0, unit="quarter notes")),
+        Parameter(Arg("rate", "int", "sample rate of takes of sound; 0 is the rate of what they go"
+                      " on from", 0, 192_000, default=0, unit="Hz")),
         Parameter(Arg("clock", "str", "who leads the time now", default="internal"),
                   writable=False),
         Parameter(Arg("ports", "str", "the MIDI ports that are open", default=""),

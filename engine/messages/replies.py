@@ -146,14 +146,16 @@ class ClipNote(Message):
 
 @message("/sideman/clip/audio")
 class ClipAudio(Message):
-    """One chunk of an audio take."""
+    """One chunk of a take of sound is in its file and can be played."""
 
     req: int = arg("int")
     take: int = arg("int")
-    bar: int = arg("int")
-    path: str = arg("str")
+    bar: int = arg("int", "the bar in which the chunk begins")
+    path: str = arg("str", "the take's file; it is as long as the take from the first chunk on, "
+                    "silent where nothing was made yet")
     rate: int = arg("int", unit="Hz")
-    frames: int = arg("int")
+    frames: int = arg("int", "where the chunk ends: so much of the file has been made by now",
+                      unit="sample frames")
 
 
 @message("/sideman/clip/close")

@@ -2,7 +2,8 @@
 
 An adapter folder holds ``adapter.json`` and its weights in safetensors. What the tensors mean is
 the family's matter; here is what all have in common: a name, and the one model that it belongs to,
-known by the SHA-256 of its weights.
+known by the SHA-256 of its weights. Adapters for models of sound are PEFT's folders, as they are:
+``adapter_config.json`` and ``adapter_model.safetensors``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from engine.models.folder import ModelInfo, TrainingData, Weights, read_descript
 from engine.toml import nearest
 
 ADAPTER_JSON = "adapter.json"
+PEFT_JSON = "adapter_config.json"
 
 
 class AdapterInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,15 +90,25 @@ def places() -> tuple[Path, ...]:
 
 def names() -> list[str]:
     """The names that :func:`find` knows, in alphabetical order."""
-    found = {path.parent.name for place in places() for path in place.glob(f"*/{ADAPTER_JSON}")}
+    found = {path.name for place in places() for path in place.glob("*") if is_adapter(path)}
     return sorted(name for name in found if _is_name(name))
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder says that it holds an adapter."""
+    return (folder / ADAPTER_JSON).is_file() or is_peft(folder)
+
+
+def is_peft(folder: Path) -> bool:
+    """Whether it is for a model of sound."""
+    return (folder / PEFT_JSON).is_file()
 
 
 def find(name: str) -> Path:
     """The folder of the adapter ``name``; ``unknown-model`` with the nearest name otherwise."""
     if _is_name(name):
         for place in places():
-            if (place / name / ADAPTER_JSON).is_file():
+            if is_adapter(place / name):
                 return place / name
     known = names()
     hint = f"the nearest is {nearest(name, known)!r}" if known else "none is installed"
@@ -106,7 +118,7 @@ def find(name: str) -> Path:
 def resolve(text: str) -> Path:
     """The folder that a user of the command line means: a name, or an adapter folder's path."""
     path = Path(text).expanduser()
-    if (path / ADAPTER_JSON).is_file() and text not in names():
+    if is_adapter(path) and text not in names():
         return path.resolve()
     return find(text)
 

@@ -7,9 +7,34 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from engine.worker import wire
 from engine.worker.process import Worker
+
+
+class AnyWorker(Protocol):
+    """What a worker is, for the one who has it work."""
+
+    def handle(self, message: Any) -> None:
+        """Take in one message."""
+
+    def work(self) -> bool:
+        """Do the most urgent small thing. False where there is nothing to do."""
+        ...
+
+
+def notes(send: Callable[[wire.Message], None]) -> AnyWorker:
+    """The worker that makes notes."""
+    return Worker(send, patient=True)
+
+
+def sound(send: Callable[[wire.Message], None]) -> AnyWorker:
+    """The worker that makes sound; imported only where it is used."""
+    from engine.worker.sound import SoundWorker
+
+    return SoundWorker(send, patient=True)
 
 
 class DirectLine:
@@ -17,9 +42,11 @@ class DirectLine:
 
     pid = os.getpid()
 
-    def __init__(self) -> None:
+    def __init__(
+        self, worker: Callable[[Callable[[wire.Message], None]], AnyWorker] = notes
+    ) -> None:
         self._said: deque[wire.FromWorker] = deque()
-        self._worker = Worker(self._hear, patient=True)
+        self._worker = worker(self._hear)
         self.alive = True
 
     def _hear(self, message: wire.Message) -> None:

@@ -21,7 +21,7 @@ LOAD_SECONDS = 120.0
 """Loading may take as long: a large model, or a first compilation."""
 
 FIRST_GUESS = 1.5
-"""How long a start takes, before one was measured."""
+"""Seconds that a start of the worker for notes takes, before one was measured."""
 
 BACK_OFF = (0.0, 0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds before the next start, by how many starts have failed in a row."""
@@ -67,14 +67,23 @@ class Listens(Protocol):
 class Supervisor:
     """The worker, whichever process that is at the moment."""
 
-    def __init__(self, start: Callable[[], AnyLine], listener: Listens) -> None:
+    def __init__(
+        self,
+        start: Callable[[], AnyLine],
+        listener: Listens,
+        *,
+        hang_seconds: float = HANG_SECONDS,
+        first_guess: float = FIRST_GUESS,
+    ) -> None:
+        """``first_guess`` is how long a start takes, before one was measured."""
         self._start = start
         self._listener = listener
+        self._hang_seconds = hang_seconds
         self._wanted: dict[str, wire.Load] = {}
         self._loaded: dict[str, wire.Loaded] = {}
         self._line: AnyLine | None = None
         self._started_at = 0.0
-        self._load_seconds = FIRST_GUESS
+        self._load_seconds = first_guess
         self._failures = 0
         self._restart_at: float | None = None
         self._asked_at: float | None = None
@@ -192,6 +201,10 @@ class Supervisor:
             case wire.Failed():
                 self._wanted.pop(message.model, None)
                 self._listener.model_failed(message, now)
+            case wire.Unloaded(model):
+                self._wanted.pop(model, None)
+                self._loaded.pop(model, None)
+                self._listener.worker_says(message, now)
             case _:
                 self._listener.worker_says(message, now)
 
@@ -208,14 +221,14 @@ class Supervisor:
 
     def tick(self, now: float) -> None:
         """Start what is to be started, and see whether the worker still answers."""
-        if self._asked_at is not None and now - self._looked_at > HANG_SECONDS / 2:
+        if self._asked_at is not None and now - self._looked_at > self._hang_seconds / 2:
             self._asked_at = now  # it is the engine that slept: the answer may lie there unread
         self._now = self._looked_at = now
         if self._line is None:
             if self._restart_at is not None and now >= self._restart_at:
                 self._begin(now)
             return
-        patience = LOAD_SECONDS if self._loading else HANG_SECONDS
+        patience = LOAD_SECONDS if self._loading else self._hang_seconds
         if self._asked_at is not None and now - self._asked_at > patience:
             log.warning("the worker (process %d) does not answer; it is replaced", self._line.pid)
             self._line.kill()

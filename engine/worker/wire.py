@@ -8,7 +8,7 @@ processes share.
 from __future__ import annotations
 
 import struct
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -141,6 +141,64 @@ class Speculate(Message, tag="speculate", frozen=True):
     wish: Wish
 
 
+class Piece(msgspec.Struct, frozen=True, array_like=True):
+    """Some of an audio file: ``frames`` sample frames from ``first`` on."""
+
+    path: str
+    first: int
+    frames: int
+
+
+class SoundWish(msgspec.Struct, frozen=True):
+    """All that decides what a take of sound will be. Equal wishes on equal files give equal takes.
+
+    ``past`` is what sounded, in order, up to the line of ``bar``; nothing where a text alone is
+    asked for. ``following`` is what would sound after it, such as a loop's own beginning.
+    """
+
+    past: list[Piece]
+    rate: int
+    """Of the take, in Hz."""
+    bpm: float
+    meters: list[tuple[int, int, int]]
+    """Changes of meter: bar, num, den."""
+    bar: int
+    bars: int
+    seed: int
+    following: list[Piece] = []
+    text: str = ""
+    candidates: int = 1
+    temperature: float = 1.0
+    top_k: int = 250
+    top_p: float = 1.0
+    guidance: float = 3.0
+    live: bool = True
+    """Whether it is played while it is made; else it may be fitted as a whole at the end."""
+
+
+class MakeSound(Message, tag="make-sound", frozen=True):
+    """Make a take of sound for job ``job``. The most urgent ``due`` (seconds) goes first.
+
+    ``adapters`` are those that count: (name, folder, strength).
+    """
+
+    job: int
+    model: str
+    wish: SoundWish
+    adapters: list[tuple[str, str, float]] = []
+    due: float | None = None
+
+
+class Adapt(Message, tag="adapt", frozen=True):
+    """Have these adapters count so much on a model, and no others: (name, folder, strength).
+
+    Sound that is being made goes on with them from its next bar line.
+    """
+
+    model: str
+    adapters: list[tuple[str, str, float]]
+
+
 class Cancel(Message, tag="cancel", frozen=True):
     """Job ``job`` is not wanted any more."""
 
@@ -165,6 +223,8 @@ class Loaded(Message, tag="loaded", frozen=True):
     weights_hash: str
     step_seconds: float
     """Measured time of one decoding step of one sequence."""
+    frame_seconds: float = 0.0
+    """How much sound a step makes; 0 for a model that makes notes."""
 
 
 class Started(Message, tag="started", frozen=True):
@@ -207,6 +267,42 @@ class JobFailed(Message, tag="job-failed", frozen=True):
     text: str
 
 
+class Sound(Message, tag="sound", frozen=True):
+    """The next sample frames of a take: float32, little-endian, ``channels`` by turns."""
+
+    job: int
+    channels: int
+    data: bytes
+
+
+class SoundDone(Message, tag="sound-done", frozen=True):
+    """A take of sound is complete: ``frames`` of the model's were made in ``seconds`` of work.
+
+    ``report`` says how it was made and what was measured; ``context_hash`` names what it follows.
+    """
+
+    job: int
+    frames: int
+    seconds: float
+    context_hash: str
+    report: dict[str, Any]
+
+
+class Adapted(Message, tag="adapted", frozen=True):
+    """Adapters count as `Adapt` asked; or, where ``code`` is not empty, nothing has changed."""
+
+    model: str
+    adapters: list[tuple[str, str, float]]
+    code: str = ""
+    text: str = ""
+
+
+class Unloaded(Message, tag="unloaded", frozen=True):
+    """A model made room for another one."""
+
+    model: str
+
+
 class Pong(Message, tag="pong", frozen=True):
     """The answer to `Ping`."""
 
@@ -221,8 +317,13 @@ class Failed(Message, tag="failed", frozen=True):
     text: str
 
 
-ToWorker = Load | Unload | Hear | Forget | Make | Speculate | Cancel | Ping
-FromWorker = Loaded | Started | Made | Finished | JobDone | JobFailed | Pong | Failed
+ToWorker = (
+    Load | Unload | Hear | Forget | Make | MakeSound | Speculate | Adapt | Cancel | Ping
+)  # fmt: skip
+FromWorker = (
+    Loaded | Started | Made | Finished | JobDone | JobFailed | Pong | Failed
+    | Sound | SoundDone | Adapted | Unloaded
+)  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

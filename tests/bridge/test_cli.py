@@ -222,7 +222,9 @@ def test_presets_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"trio", "piano", "drums", "bass", "strings", "chords", "answer"} <= {
         row["name"] for row in rows
     }
-    assert all(row["kind"] == "midi" and row["licence"] for row in rows)
+    assert all(row["kind"] in ("midi", "audio") and row["licence"] for row in rows)
+    kinds = {row["name"]: row["kind"] for row in rows}
+    assert (kinds["trio"], kinds["loop"], kinds["tiny-audio"]) == ("midi", "audio", "audio")
 
 
 def test_presets_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:

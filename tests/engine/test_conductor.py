@@ -214,7 +214,7 @@ class TestVerbs:
         assert rolling.clips(1)[0].rows() != rolling.clips(2)[0].rows()
 
     def test_audio_needs_what_is_not_there(self, rolling: Band) -> None:
-        rolling.ask(1, verb="audio")
+        rolling.ask(1, verb="audio", preset="lost sound")
         assert rolling.fails() == ["unknown-model"]
 
 

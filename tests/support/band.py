@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bridge.clock import SongClock
+from bridge.files.audio_file import Recorder
 from engine import presets
 from engine.conductor import Conductor
 from engine.errors import Code, SidemanError
@@ -29,10 +30,11 @@ from engine.messages.replies import (
 from engine.messages.table import request_number
 from engine.music import MeterMap, Note
 from engine.past import Spot, lay_out
+from engine.ports import Chunk
 from engine.presets import Preset
 from engine.takes import Take
 from engine.worker import wire
-from engine.worker.direct import DirectLine
+from engine.worker.direct import DirectLine, sound
 from engine.worker.supervisor import Supervisor
 
 R = TypeVar("R")
@@ -48,6 +50,13 @@ PRESETS = {
         'kind = "midi"\nlicence = "none"\n[midi]\nbegins = true\nbars = 2\n', "opener"
     ),
     "other": presets.parse('kind = "midi"\nlicence = "none"\nmodel = "second"\n', "other"),
+    "noise": presets.parse(
+        'kind = "audio"\nlicence = "none"\nmodel = "noise"\n[sampling]\ntop_p = 1.0\ntop_k = 50\n',
+        "noise",
+    ),
+    "lost sound": presets.parse(
+        'kind = "audio"\nlicence = "none"\nmodel = "nowhere"\n', "lost sound"
+    ),
     "lost": presets.parse('kind = "midi"\nlicence = "none"\nmodel = "nowhere"\n', "lost"),
 }
 
@@ -94,6 +103,10 @@ class Memory:
 
     events: list[dict[str, Any]] = field(default_factory=list)
     takes: list[Take] = field(default_factory=list)
+    folder: Path = Path()
+    """Where takes of sound lie."""
+    recorders: dict[int, Recorder] = field(default_factory=dict)
+    dropped: list[int] = field(default_factory=list)
     slow: bool = False
     broken: str | None = None
     _later: list[Callable[[], None]] = field(default_factory=list)
@@ -114,6 +127,22 @@ class Memory:
 
     def write_all(self, events: Sequence[dict[str, Any]]) -> None:
         self.events += events
+
+    def path(self, take: Take) -> str:
+        return str(self.folder / f"take-{take.number:04d}.wav")
+
+    def sound(self, take: Take, chunk: Chunk, then: Callable[[str | None], None]) -> None:
+        if take.number not in self.recorders:
+            path = Path(self.path(take))
+            self.recorders[take.number] = Recorder(
+                path, chunk.total, chunk.rate, chunk.channels
+            )
+        self.recorders[take.number].write(chunk.at, chunk.data)
+        self._tell(then)
+
+    def drop(self, take: Take) -> None:
+        self.recorders.pop(take.number).close()
+        self.dropped.append(take.number)
 
     def _tell(self, then: Callable[[str | None], None]) -> None:
         if self.slow:
@@ -145,7 +174,9 @@ class Shelf:
     def read(self) -> None:
         path, spot, then = self._reading.pop(0)
         found = self.files[path]
-        if not isinstance(found, Exception):
+        if callable(found):
+            found = found(spot)
+        elif not isinstance(found, Exception):
             try:
                 found = lay_out(found, spot)
             except SidemanError as error:
@@ -186,8 +217,10 @@ class Band:
             random_seed=lambda: next(self.seeds),
         )
         self.lines: list[Line] = []
+        self.sound_lines: list[Line] = []
         self.worker = Supervisor(self._line, self.conductor)
-        self.conductor.connect(self.worker)
+        self.sound_worker = Supervisor(self._sound_line, self.conductor.sound)
+        self.conductor.connect(self.worker, self.sound_worker)
         self.heard: list[wire.FromWorker] = []
         """All that the worker has said."""
         self._seen = 0
@@ -202,6 +235,10 @@ class Band:
     def _line(self) -> Line:
         self.lines.append(Line())
         return self.lines[-1]
+
+    def _sound_line(self) -> Line:
+        self.sound_lines.append(Line(sound))
+        return self.sound_lines[-1]
 
     def start(self) -> None:
         """Load the preset's model."""
@@ -259,25 +296,32 @@ class Band:
             self.conductor.tick(self.now)
             if pump:
                 self.pump()
-            for pong in self.lines[-1].pongs():
-                self.worker.receive(self.lines[-1], pong, self.now)
+            for worker, lines in self._workers():
+                for pong in lines[-1].pongs():
+                    worker.receive(lines[-1], pong, self.now)
+
+    def _workers(self) -> list[tuple[Supervisor, list[Line]]]:
+        both = [(self.worker, self.lines), (self.sound_worker, self.sound_lines)]
+        return [(worker, lines) for worker, lines in both if lines]
 
     def pump(self, until: type | None = None, times: int = 1) -> None:
-        """Let the worker work until it has no more to do, or has said ``until`` so many times."""
-        line = self.lines[-1]
-        while (message := line.pump()) is not None:
-            self.heard.append(message)
-            self.worker.receive(line, message, self.now)
-            if until is not None and isinstance(message, until):
-                times -= 1
-                if times == 0:
-                    return
+        """Let the workers work until they have no more to do, or said ``until`` so many times."""
+        for worker, lines in self._workers():
+            line = lines[-1]
+            while (message := line.pump()) is not None:
+                self.heard.append(message)
+                worker.receive(line, message, self.now)
+                if until is not None and isinstance(message, until):
+                    times -= 1
+                    if times == 0:
+                        return
 
     def kill(self) -> None:
-        """The worker's process dies; another one starts."""
-        line = self.lines[-1]
-        line.kill()
-        self.worker.receive(line, None, self.now)
+        """The processes of the workers die; others start."""
+        for worker, lines in self._workers():
+            line = lines[-1]
+            line.kill()
+            worker.receive(line, None, self.now)
 
     # Out
 

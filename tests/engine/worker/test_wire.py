@@ -35,6 +35,20 @@ wishes = st.builds(
     curve=st.tuples(st.text(max_size=5), real, real, real, real),
 )
 text = st.text(max_size=20)
+pieces = st.lists(st.builds(wire.Piece, text, small, small), max_size=2)
+sounds = st.builds(
+    wire.SoundWish,
+    past=pieces,
+    rate=small,
+    bpm=real,
+    meters=st.lists(st.tuples(small, small, small), max_size=2),
+    bar=small,
+    bars=small,
+    seed=small,
+    following=pieces,
+    text=text,
+)
+counting = st.lists(st.tuples(text, text, real), max_size=2)
 bars = st.tuples(small, small, small, st.lists(rows, max_size=3))
 MESSAGES = {
     wire.Load: st.builds(wire.Load, text, text, text, text),
@@ -42,6 +56,8 @@ MESSAGES = {
     wire.Hear: st.builds(wire.Hear, st.lists(bars, max_size=3)),
     wire.Forget: st.builds(wire.Forget),
     wire.Make: st.builds(wire.Make, small, text, wishes, st.none() | real),
+    wire.MakeSound: st.builds(wire.MakeSound, small, text, sounds, counting, st.none() | real),
+    wire.Adapt: st.builds(wire.Adapt, text, counting),
     wire.Speculate: st.builds(wire.Speculate, small, text, wishes),
     wire.Cancel: st.builds(wire.Cancel, small),
     wire.Ping: st.builds(wire.Ping, small),
@@ -51,6 +67,12 @@ MESSAGES = {
     wire.Finished: st.builds(wire.Finished, small, small, text),
     wire.JobDone: st.builds(wire.JobDone, small, small, real),
     wire.JobFailed: st.builds(wire.JobFailed, small, text, text),
+    wire.Sound: st.builds(wire.Sound, small, small, st.binary(max_size=64)),
+    wire.SoundDone: st.builds(
+        wire.SoundDone, small, small, real, text, st.dictionaries(text, real | text, max_size=2)
+    ),
+    wire.Adapted: st.builds(wire.Adapted, text, counting, text, text),
+    wire.Unloaded: st.builds(wire.Unloaded, text),
     wire.Pong: st.builds(wire.Pong, small),
     wire.Failed: st.builds(wire.Failed, text, text, text),
 }
