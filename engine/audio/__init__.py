@@ -1,6 +1,6 @@
 """Sound on the song's grid: bars in samples, level, seams, and whether it keeps time.
 
-Needs numpy and soxr; no torch, no models.
+Needs numpy and soxr, and no torch; models are known by their doors alone, `engine.models.audio`.
 
 Sound is float32 [frames, channels] from -1 to 1 everywhere here, as in audio files.
 """

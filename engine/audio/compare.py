@@ -16,10 +16,14 @@ from engine.audio.tempo import Beat, measure
 from engine.errors import SidemanError
 
 _NO_BEAT = Beat(0.0, 1.0, 0.0, 0.0)
+_ON_THE_GRID = Beat(0.0, 1.0, 0.0, 1.0)
 
 
 class Reference:
-    """A prompt that ends at the line of a bar: what its candidates are measured by."""
+    """A prompt that ends at the line of a bar: what its candidates are measured by.
+
+    Without a prompt there is nothing to be like; then a candidate is to have a beat, on the grid.
+    """
 
     def __init__(self, prompt: Audio, grid: Grid, bar: int) -> None:
         self.prompt = prompt
@@ -34,21 +38,25 @@ class Reference:
         rate = self.grid.rate
         beat = measure(take, self.grid, self.bar)
         own = loudness(take, rate)
+        alone = not len(self.prompt)
         return Measures(
             offset_ms=self._aside(beat) * min(beat.confidence, self.beat.confidence),
             tempo_percent=abs(beat.ratio - 1) * 100 * beat.confidence,
             lost_beat=max(0.0, self.beat.confidence - beat.confidence),
-            level_lu=_apart(own, self.loudness),
+            level_lu=0.0 if alone else _apart(own, self.loudness),
             entry_lu=max(0.0, _apart(self.loudness, self._entry(take), signed=True)),
             click=max(0.0, click(self.prompt, take, rate) - 1),
-            unlikeness_db=unlikeness(self._bands, bands(take, rate)),
+            unlikeness_db=0.0 if alone else unlikeness(self._bands, bands(take, rate)),
         )
 
     def _own_beat(self) -> Beat:
         """The beat of as many whole bars of the prompt as there are."""
         samples = len(self.prompt)
+        if not samples:
+            return _ON_THE_GRID
         try:
-            cut = self.grid.before(self.bar, Fraction(samples, self.grid.rate))
+            begin = self.grid.line(self.bar) - samples
+            cut = self.grid.before(self.bar, Fraction(samples, self.grid.rate), first=begin)
         except SidemanError:
             return _NO_BEAT
         first = self.grid.bar_at(cut.first)

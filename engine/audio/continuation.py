@@ -7,11 +7,13 @@ work, takes that are dropped, adapters that come and go.
 
 from __future__ import annotations
 
+import sys
+from collections import deque
 from collections.abc import Generator, Sequence
 from typing import Any
 
 from engine.audio import Audio
-from engine.audio.contexts import Reprime
+from engine.audio.plan import plan
 from engine.audio.take import Take
 from engine.audio.wanted import Wanted, check
 from engine.models.audio import AudioModel, AudioStream
@@ -26,11 +28,7 @@ def can_share(one: Wanted, other: Wanted, model: AudioModel) -> bool:
 
     Both have to pass `check`.
     """
-    first, second = Take(model, one), Take(model, other)
-    if one.sampling != other.sampling or first.primed != second.primed:
-        return False
-    until = min(first.needed, second.needed)
-    return _until(first.reprimes, until) == _until(second.reprimes, until)
+    return one.sampling == other.sampling and plan(one, model).shares(plan(other, model))
 
 
 class Continuation:
@@ -80,6 +78,10 @@ class Continuation:
             self._course.close()
             self.done, self._stream = True, None
 
+    def bar(self, index: int) -> int:
+        """The song's bar in which the next frame of a take begins."""
+        return self._takes[index].bar
+
     def report(self, index: int) -> dict[str, Any]:
         """What is known of a take, ready for JSON; whole once all of it was given."""
         return self._takes[index].report()
@@ -92,10 +94,11 @@ class Continuation:
             codes.append(take.codes())
             yield []
         voices = [voice for take in takes for voice in take.voices]
-        primed, longest = takes[0].primed, max(takes, key=lambda take: take.needed)
+        longest = max((take.plan for take in takes), key=lambda each: each.needed)
+        primed, room = longest.primed, self._model.trained_frames
         stream = self._stream = self._model.open(
             len(voices),
-            frames=min(primed + longest.needed, self._model.trained_frames),
+            frames=min(primed + longest.needed, room or sys.maxsize),
             sampling=takes[0].wanted.sampling,
             seeds=[seed for take in takes for seed in take.seeds],
         )
@@ -111,7 +114,7 @@ class Continuation:
                 for _ in take.prime(heard):
                     yield []
         del codes
-        coming = list(longest.reprimes)
+        coming = deque(longest.reprimes)
         made = 0
         while True:
             going = [row for row, voice in enumerate(voices) if voice.alive]
@@ -122,7 +125,7 @@ class Continuation:
                 voices = [voices[row] for row in going]
                 yield []
             if coming and coming[0].made == made:
-                stream.reprime(coming.pop(0).keep)
+                stream.reprime(coming.popleft().keep)
                 yield []
             frames = dict(zip(map(id, voices), stream.step(), strict=True))
             made += 1
@@ -131,8 +134,6 @@ class Continuation:
                 if voices_ := take.going:
                     for sounds in take.hear([frames[id(voice)] for voice in voices_]):
                         yield [(index, sound) for sound in sounds]
+                        if take.dropped:
+                            break
         self._stream = None
-
-
-def _until(reprimes: list[Reprime], made: int) -> list[Reprime]:
-    return [each for each in reprimes if each.made < made]

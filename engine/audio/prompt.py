@@ -12,7 +12,6 @@ import numpy as np
 import soxr
 
 from engine.audio import Audio
-from engine.audio.grid import frames_for
 from engine.audio.wanted import Wanted
 from engine.models.audio import AudioModel
 
@@ -32,18 +31,10 @@ class Heard(NamedTuple):
     """What sounds after it; nothing where it is not known."""
 
 
-def primed_frames(wanted: Wanted, model: AudioModel) -> int:
-    """Frames that the prompt takes; 0 without one."""
-    cut = wanted.cut
-    if cut is None:
-        return 0
-    return frames_for(cut.end - cut.first, wanted.grid.rate, model.sample_rate, model.hop)
-
-
-def heard(wanted: Wanted, model: AudioModel) -> Heard:
-    """The prompt for ``model``; what its first frame lacks is what sounded before the prompt."""
+def heard(wanted: Wanted, model: AudioModel, frames: int) -> Heard:
+    """The last ``frames`` of the past for ``model``: the prompt, and what its first frame lacks."""
     rate, to = wanted.grid.rate, model.sample_rate
-    samples = primed_frames(wanted, model) * model.hop
+    samples = frames * model.hop
     known = wanted.following is not None and len(wanted.following) > 0
     after = wanted.following if wanted.following is not None and known else wanted.past[::-1]
     after = after[: round((RIGHT if known else _MIRRORED) * rate)]

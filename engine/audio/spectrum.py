@@ -36,7 +36,9 @@ def magnitudes(audio: Audio, window: int, hop: int) -> Iterator[NDArray[np.float
 
 def bands(audio: Audio, rate: int) -> NDArray[np.float64]:
     """Levels in dB of bands from 40 Hz to 12 kHz, over the whole of the sound."""
-    size = max(len(audio), 1)
+    if not len(audio):
+        return np.full(_BANDS, 10 * np.log10(_FLOOR))
+    size = len(audio)
     power = (np.abs(np.fft.rfft(audio.astype(np.float64), axis=0)) ** 2).sum(axis=1)
     power *= 2 / size**2
     edges = np.geomspace(_LOWEST, _HIGHEST, _BANDS + 1) * size / rate

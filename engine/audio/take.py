@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from math import isfinite
+from fractions import Fraction
+from math import ceil, isfinite
 from typing import Any
 
 import numpy as np
 
 from engine.audio import Audio
 from engine.audio.compare import Reference
-from engine.audio.contexts import reprimes
 from engine.audio.finish import Finish
-from engine.audio.level import CEILING, loudness, true_peak
-from engine.audio.prompt import heard, primed_frames
+from engine.audio.level import CEILING, true_peak
+from engine.audio.leveller import MARGIN
+from engine.audio.meter import Meter
+from engine.audio.plan import plan
+from engine.audio.prompt import heard
 from engine.audio.rank import Measures, cost, rank
-from engine.audio.tempo import MENDABLE, Beat, fit, measure
-from engine.audio.voice import Voice, frames_needed
+from engine.audio.tempo import Beat, fit, measure
+from engine.audio.voice import Voice
 from engine.audio.wanted import PROMPT_SECONDS, Wanted
 from engine.models.audio import AudioModel, Codes
 
-FIRST, NEXT = 0.26, 0.5
+FIRST, NEXT = Fraction(28, 100), Fraction(1, 2)
 """Seconds of sound in the first chunk, and in each one after it. The first is as long as it takes
 to hear how loud the take begins, and gives 240 ms after what is held back."""
 
@@ -41,25 +44,11 @@ class Take:
         channels = model.channels if self.alone else wanted.past.shape[1]
         rate = wanted.grid.rate
         self.voices = [Voice(model, rate, channels) for _ in self.seeds]
-        self.primed = primed_frames(wanted, model)
-        """Frames of the prompt."""
-        self._model = model
-        ahead = self.voices[0].lookahead
-        # What is to be stretched has to be longer by as much.
-        self._raw = wanted.samples if wanted.live else int(wanted.samples * (1 + MENDABLE)) + 1
-        self.needed = frames_needed(model, self._raw, rate, ahead)
-        """Frames to be made."""
-        self.reprimes = reprimes(
-            wanted.grid,
-            wanted.bar,
-            self.needed,
-            self.primed,
-            model.frame_rate,
-            model.trained_frames,
-        )
+        self.plan = plan(wanted, model)
         self.made = 0
-        self._bar = frames_needed(model, wanted.grid.length(wanted.bar), rate, ahead)
-        self._due = min(round(FIRST * model.frame_rate) + ahead, self.needed)
+        """Frames of it so far."""
+        self._model = model
+        self._due = ceil(FIRST * model.frame_rate) + model.lookahead
         prompt = wanted.past[:0] if self.alone else wanted.prompt
         self._prompt = np.zeros((0, channels), np.float32) if self.alone else prompt
         self._sounds: list[list[Audio]] = [[] for _ in self.seeds]
@@ -72,10 +61,10 @@ class Take:
         self.dropped = False
 
     def codes(self) -> Codes | None:
-        """The prompt's frames, None without a prompt; its voices have heard them then."""
+        """The prompt's frames, None without a prompt."""
         if self.alone:
             return None
-        sound = heard(self.wanted, self._model)
+        sound = heard(self.wanted, self._model, self.plan.primed)
         return self._model.encode(sound.audio, sound.right if len(sound.right) else None)
 
     def prime(self, codes: Codes) -> Iterator[list[Audio]]:
@@ -89,6 +78,13 @@ class Take:
         """The voices that frames are made for."""
         return [voice for voice in self.voices if voice.alive]
 
+    @property
+    def bar(self) -> int:
+        """The song's bar in which the next frame begins."""
+        grid = self.wanted.grid
+        begun = int(self.made * grid.rate / self._model.frame_rate)
+        return grid.bar_at(grid.line(self.wanted.bar) + begun)
+
     def drop(self) -> None:
         """Make no more of it."""
         self.dropped = True
@@ -100,14 +96,14 @@ class Take:
         for voice, frame in zip(self.going, frames, strict=True):
             voice.take(frame)
         self.made += 1
-        decide = self._chosen is None and self.made == min(self._bar, self.needed)
-        last = self.made == self.needed
+        decide = self._chosen is None and self.made == self.plan.first_bar
+        last = self.made == self.plan.needed
         if not (self.made >= self._due or decide or last):
             return
-        self._due = self.made + round(NEXT * self._model.frame_rate)
+        self._due = self.made + ceil(NEXT * self._model.frame_rate)
         for index, voice in enumerate(self.voices):
             if voice.alive:
-                self._sounds[index].append(voice.sound())
+                self._sounds[index].append(voice.sound(last))
                 if self._chosen is None:
                     yield []
         if decide:
@@ -131,7 +127,7 @@ class Take:
             else {
                 "beats": float(cut.beats),
                 "seconds": _round((cut.end - cut.first) / wanted.grid.rate),
-                "frames": self.primed,
+                "frames": self.plan.primed,
                 "loudness_lufs": _round(finish.prompt_loudness),
             },
             "seeds": self.seeds,
@@ -142,7 +138,7 @@ class Take:
             ],
             "chosen": self._chosen,
             "frames": self.made,
-            "reprimes": [{"bar": at.bar, "frames": at.keep} for at in self.reprimes],
+            "reprimes": [{"bar": at.bar, "frames": at.keep} for at in self.plan.reprimes],
             "loudness_lufs": _round(finish.heard.loudness()),
             "gain_db": _round(finish.gain_db),
             "seam": seam
@@ -213,13 +209,18 @@ class Take:
         self._beat = fitted.beat
         self._stretch = fitted.beat.ratio if fitted.stretched else None
         yield []
-        own, target = loudness(fitted.audio, rate), loudness(self._prompt, rate)
-        wanted_db = target - own if isfinite(target) and isfinite(own) else 0.0
-        gain = 10 ** (min(wanted_db, CEILING - true_peak(fitted.audio, rate)) / 20)
+        seconds = [fitted.audio[at : at + rate] for at in range(0, wanted.samples, rate)]
+        own = Meter(rate, fitted.audio.shape[1])
+        for second in seconds:
+            own.push(second)
+            yield []
+        apart = self._finish.prompt_loudness - own.loudness()
+        most = CEILING - MARGIN - true_peak(fitted.audio, rate)
+        gain = 10 ** (min(apart if isfinite(apart) else 0.0, most) / 20)
         self._finish = Finish(self._prompt, wanted.following, rate, wanted.samples, gain)
         yield []
-        for start in range(0, wanted.samples, rate):
-            yield self._give(fitted.audio[start : start + rate])
+        for second in seconds:
+            yield self._give(second)
 
 
 def _round(value: float | None, digits: int = 3) -> float | None:

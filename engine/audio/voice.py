@@ -6,17 +6,7 @@ import numpy as np
 import soxr
 
 from engine.audio import Audio
-from engine.audio.grid import frames_for
 from engine.models.audio import AudioModel, Codes
-
-_SETTLE = 0.01
-"""Seconds that the resampler holds back: HQ takes 3 ms, whatever the rates."""
-
-
-def frames_needed(model: AudioModel, samples: int, rate: int, lookahead: int) -> int:
-    """Frames to make for so many ``samples`` to be certain."""
-    settle = 0 if rate == model.sample_rate else int(_SETTLE * rate)
-    return frames_for(samples + settle, rate, model.sample_rate, model.hop) + lookahead
 
 
 class Voice:
@@ -27,7 +17,6 @@ class Voice:
         self.alive = True
         """Whether it is still to be made."""
         self._decoder = model.decoder()
-        self.lookahead = self._decoder.lookahead
         self._channels = channels
         self._frames: list[Codes] = []
         self._resampler = (
@@ -44,12 +33,16 @@ class Voice:
         """One more frame."""
         self._frames.append(frame)
 
-    def sound(self) -> Audio:
-        """What the frames taken so far have made certain, and was not given yet."""
+    def sound(self, last: bool = False) -> Audio:
+        """What the frames taken so far have made certain, and was not given yet.
+
+        The resampler works in blocks of up to 50 ms (100 ms to 8 kHz), and holds back what does not
+        fill one, but for the ``last`` time. The very end is then that of a piece that ends there.
+        """
         made = _sides(self._decoder.push(self._frames), self._channels)
         self._frames = []
         if self._resampler is not None:
-            made = np.asarray(self._resampler.resample_chunk(made), np.float32)
+            made = np.asarray(self._resampler.resample_chunk(made, last=last), np.float32)
         return made
 
 

@@ -138,11 +138,6 @@ class AudioDecoder(Protocol):
     Chunks put together are the whole decode, up to the rounding of floats.
     """
 
-    @property
-    def lookahead(self) -> int:
-        """Frames that have to follow a frame before its sound is certain."""
-        ...
-
     def prime(self, codes: Codes) -> None:
         """Hear what comes before, which is not given back; only at the beginning."""
         ...
@@ -190,11 +185,15 @@ class AudioModel(Protocol):
         ...
 
     @property
-    def trained_frames(self) -> int:
-        """How much it can look back on: a stream has room for so much, what came before included.
+    def lookahead(self) -> int:
+        """Frames that have to follow a frame before its sound is certain."""
+        ...
 
-        A model that lets go of its past by itself has a stream with room without end, and this is
-        how much of it still counts.
+    @property
+    def trained_frames(self) -> int | None:
+        """How long the pieces were that it learned from: a stream has room for so much.
+
+        None for a model that lets go of its past by itself, and so has room without end.
         """
         ...
 

@@ -40,7 +40,8 @@ class Player:
         self.sample_rate, self.hop = self._codec.rate, self._codec.hop
         self.channels = model.channels
         self.frame_rate: Fraction = self._codec.frame_rate
-        self.trained_frames = TRAINED_SECONDS * model.frame_rate
+        self.trained_frames: int | None = TRAINED_SECONDS * model.frame_rate
+        self.lookahead = StreamDecoder(self._codec).lookahead
         self.hears = HEARS
 
     @property
@@ -169,7 +170,6 @@ class Decoder:
 
     def __init__(self, codec: Codec) -> None:
         self._decoder = StreamDecoder(codec)
-        self.lookahead = self._decoder.lookahead
 
     def prime(self, codes: Tensor) -> None:
         """Hear what comes before."""

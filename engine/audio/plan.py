@@ -1,7 +1,8 @@
-"""How a model goes on for longer than it can look back: at a bar line it begins anew after the last
-whole bars.
+"""How many frames a take is made of, and where a model begins anew on the way.
 
-The frames of codes go on without a break, so nothing is heard of it but what the model forgets.
+A model looks back only so far. When there is no more room it begins anew at a bar line, after the
+last whole bars: the frames of codes go on without a break, so nothing is heard of it but what the
+model forgets.
 """
 
 from __future__ import annotations
@@ -10,9 +11,14 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import NamedTuple
 
-from engine.audio.grid import Grid
-from engine.audio.wanted import PROMPT_SECONDS
+from engine.audio.grid import Grid, frames_for
+from engine.audio.tempo import MENDABLE
+from engine.audio.wanted import PROMPT_SECONDS, Wanted
+from engine.models.audio import AudioModel
 from engine.music import TICKS_PER_BEAT
+
+SETTLE = 0.01
+"""Seconds after a take that the resampler looks at, and more: it takes 3 ms, whatever the rates."""
 
 MOST = Fraction(2, 5)
 """The share of what a model can look back on that it begins anew with."""
@@ -27,6 +33,45 @@ class Reprime(NamedTuple):
     """Frames that it goes on from."""
     bar: int
     """The bar that begins there, or in which it lies where no bar line could be reached."""
+
+
+class Plan(NamedTuple):
+    """The frames of a take."""
+
+    primed: int
+    """Those of its prompt; 0 without one."""
+    first_bar: int
+    """Those after which its first bar is certain."""
+    needed: int
+    """Those to be made."""
+    reprimes: tuple[Reprime, ...]
+
+    def shares(self, other: Plan) -> bool:
+        """Whether both can be made side by side, neither other than it would be alone."""
+        until = min(self.needed, other.needed)
+        mine, others = (
+            [each for each in plan.reprimes if each.made < until] for plan in (self, other)
+        )
+        return self.primed == other.primed and mine == others
+
+
+def plan(wanted: Wanted, model: AudioModel) -> Plan:
+    """What a take that passed its check takes."""
+    grid, cut = wanted.grid, wanted.cut
+
+    def lasting(samples: int) -> int:
+        return frames_for(samples, grid.rate, model.sample_rate, model.hop)
+
+    def certain(samples: int) -> int:
+        settle = 0 if grid.rate == model.sample_rate else ceil(SETTLE * grid.rate)
+        return lasting(samples + settle) + model.lookahead
+
+    # What may have to be stretched has to be longer by as much.
+    samples = wanted.samples if wanted.live else ceil(wanted.samples * (1 + MENDABLE))
+    primed = 0 if cut is None else lasting(cut.end - cut.first)
+    needed, room = certain(samples), model.trained_frames
+    anew = reprimes(grid, wanted.bar, needed, primed, model.frame_rate, room) if room else []
+    return Plan(primed, certain(grid.length(wanted.bar)), needed, tuple(anew))
 
 
 def reprimes(
