@@ -6,8 +6,7 @@ stream gives back, with all its graphs, is what the next one of the same size ge
 
 from __future__ import annotations
 
-import threading
-from collections import defaultdict
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,8 +17,8 @@ from engine.models.musicgen.capture import runner
 from engine.models.musicgen.packed import Packed
 from engine.models.musicgen.step import Buffers, Step
 
-KEPT = 2
-"""Slots of one size that wait for the next stream; more are let go of."""
+KEPT = 4
+"""Slots of a model that wait for the next stream; more are let go of, the oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +55,20 @@ class Slot:
 
 
 class Slots:
-    """The slots of one model that no stream has."""
+    """The slots of one model that no stream has, the last one given back at the end.
+
+    Any thread may call anything here, and garbage collection may end a stream, which gives back,
+    in the middle of it. So nothing waits for a lock: each line that moves a slot is one step of the
+    interpreter.
+    """
 
     def __init__(self, packed: Packed) -> None:
         self._packed = packed
-        # Re-entrant: garbage collection may end a stream, which gives back, anywhere in here.
-        self._lock = threading.RLock()
-        self._free: defaultdict[Size, list[Slot]] = defaultdict(list)
+        self._free: deque[Slot] = deque(maxlen=KEPT)
 
     def take(self, size: Size, sampling: Sampling) -> Slot:
         """A slot of that size, with nothing in its past, to draw as ``sampling`` says."""
-        with self._lock:
-            waiting = self._free[size]
-            slot = waiting.pop() if waiting else None
+        slot = self._waiting(size)
         if slot is None:
             # Tensors made in inference mode could not be written to outside it.
             with torch.inference_mode(False):
@@ -81,19 +81,28 @@ class Slots:
         return slot
 
     def give_back(self, slot: Slot) -> None:
-        """Have the next stream of this size get it."""
-        with self._lock:
-            waiting = self._free[slot.size]
-            if len(waiting) < KEPT:
-                waiting.append(slot)
+        """Have the next stream of this size get it; the oldest goes where there are too many."""
+        self._free.append(slot)
 
     def clear(self) -> None:
         """Let go of all that wait, to have their memory back."""
-        with self._lock:
-            self._free.clear()
+        self._free.clear()
 
     @property
     def nbytes(self) -> int:
         """Memory of those that wait, in bytes."""
-        with self._lock:
-            return sum(slot.buffers.nbytes for free in self._free.values() for slot in free)
+        return sum(slot.buffers.nbytes for slot in self._free.copy())
+
+    def _waiting(self, size: Size) -> Slot | None:
+        """One that fits, out of those that wait; the others stay in their order."""
+        found = None
+        for _ in range(len(self._free)):
+            try:
+                slot = self._free.popleft()
+            except IndexError:  # another thread was quicker
+                break
+            if found is None and slot.size == size:
+                found = slot
+            else:
+                self._free.append(slot)
+        return found
