@@ -19,6 +19,7 @@ from engine.errors import Code, SidemanError
 from engine.messages import Reply, Scalar, parse, parse_reply
 from engine.messages.replies import (
     Accepted,
+    ClipAudio,
     ClipClose,
     ClipNote,
     ClipOpen,
@@ -357,7 +358,9 @@ class Band:
     def of(self, req: int, client: int = 1) -> Iterator[Any]:
         """Every reply about a request."""
         for reply in self.replies(client=client):
-            if isinstance(reply, Accepted | ClipOpen | ClipNote | ClipClose | Late | Fail):
+            if isinstance(
+                reply, Accepted | ClipOpen | ClipNote | ClipAudio | ClipClose | Late | Fail
+            ):
                 if reply.req == req:
                     yield reply
             elif isinstance(reply, Done) and reply.subject == req:
