@@ -20,6 +20,7 @@ from pathlib import Path
 from bridge.config import Config, default_sessions
 from engine import presets
 from engine.errors import SidemanError
+from engine.models.folder import ModelInfo, read_info
 
 
 class Status(StrEnum):
@@ -164,13 +165,26 @@ def _models(name: str, _: Config) -> Iterator[Check]:
     for model in wanted:
         try:
             started = time.perf_counter()
-            loaded = registry.load(store.find(model))
+            folder = store.find(model)
+            if (info := read_info(folder)).kind == "audio":
+                yield _sound(f"{name} {model}", folder, info)
+                continue
+            loaded = registry.load(folder)
         except SidemanError as problem:
             yield Check(f"{name} {model}", Status.FAIL, problem.text, "install it again")
         else:
             seconds = time.perf_counter() - started
             text = f"hash agrees, loads in {seconds:.2f} s, {loaded.precision} by {loaded.runtime}"
             yield Check(f"{name} {model}", Status.OK, text)
+
+
+def _sound(name: str, folder: Path, info: ModelInfo) -> Check:
+    """A model of sound takes long to load: it is looked at, and proved by a command of its own."""
+    parts = info.weights.parts or (info.weights,)
+    if lacking := [part.file for part in parts if not (folder / part.file).is_file()]:
+        return Check(name, Status.FAIL, f"{lacking[0]} is missing", "get it again")
+    text = f"{info.family}, {info.licence}; `sideman doctor --audio {folder.name}` proves it"
+    return Check(name, Status.OK, text)
 
 
 def _presets(name: str, _: Config) -> Iterator[Check]:

@@ -11,12 +11,20 @@ from typer import Option
 
 from bridge import config as configs
 from bridge.commands.output import Json, print_json
+from bridge.config import Device
 
 
 def doctor(
     config: Annotated[
         Path | None, Option(metavar="FILE", help="Config file instead of the user's own.")
     ] = None,
+    audio: Annotated[
+        str | None,
+        Option(metavar="DIR", help="Prove this model of sound instead: its folder, or its name."),
+    ] = None,
+    device: Annotated[
+        Device, Option(metavar="D", help="Where to prove it: auto, cpu or cuda.")
+    ] = "auto",
     as_json: Json = False,
 ) -> None:
     """Check this machine, and say what to do.
@@ -25,8 +33,14 @@ def doctor(
     """
     from bridge.doctor import Status, examine
 
+    if audio is None:
+        checks = examine(configs.load(config))
+    else:
+        from bridge import doctor_audio
+
+        checks = doctor_audio.examine(audio, device)
     found = []
-    for check in examine(configs.load(config)):
+    for check in checks:
         found.append(check)
         if not as_json:
             print(f"{check.status:<4}  {check.name}: {check.text}", flush=True)

@@ -93,6 +93,8 @@ def resolve(text: str) -> Path:
     path = Path(text).expanduser()
     if path.is_dir() and is_model(path) and not (_is_name(text) and text in [DEFAULT, *names()]):
         return path.resolve()
+    if path.is_dir() and not _is_name(text):
+        raise SidemanError(Code.UNKNOWN_MODEL, f"{path} holds no model that is played here")
     return find(text)
 
 
