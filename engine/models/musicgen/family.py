@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.models.audio import FindAdapter
+from engine.models.audio import AudioFamily, FindAdapter
 
 if TYPE_CHECKING:
     from engine.models.musicgen.player import Player
@@ -35,4 +35,4 @@ class MusicGenFamily:
         return Player(MusicGen.load(folder, device=device, precision=precision), find_adapter)
 
 
-FAMILY = MusicGenFamily()
+FAMILY: AudioFamily = MusicGenFamily()

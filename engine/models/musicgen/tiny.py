@@ -36,6 +36,9 @@ RATIOS = (8, 5, 4, 4)
 
 FRAME_RATE = SAMPLE_RATE // math.prod(RATIOS)
 QUANTIZERS = 4
+HEARING = 300
+"""How much more the encoder's last layer makes of what it is given: so that codes differ."""
+
 SPECIAL = ("<pad>", "</s>", "<unk>")
 """T5's first three tokens, in its order."""
 
@@ -146,3 +149,9 @@ def _spread(network: Any) -> None:
             tensor.normal_(std=2 / math.sqrt(tensor.shape[1]))
         elif tensor.ndim == 2 and "position" not in name:
             tensor.normal_()
+    # Untrained, the encoder hears hardly more in sound than in silence: one code throughout.
+    encoder = network.audio_encoder.encoder
+    last = encoder.layers[-1].conv
+    last.parametrizations.weight.original0.mul_(HEARING)
+    silence = encoder(torch.zeros(1, 1, SAMPLE_RATE))
+    last.bias.sub_(silence[0].mean(-1))
