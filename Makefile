@@ -5,6 +5,7 @@
 #   make setup-all  .venv with the extras audio, train, link and dev as well
 #   make test       every test        make lint   style, types, import rules
 #   make bench      the speed tables
+#   make parity-audiocraft   MusicGen beside audiocraft's own, which gets 2 GB in build/parity
 #
 # Another Python than python3: make setup PYTHON=python3.12
 
@@ -16,7 +17,7 @@ TORCH := torch==2.13.0
 SYNTH := tinysoundfont==0.3.7
 
 .DEFAULT_GOAL := setup
-.PHONY: setup setup-all demo test lint bench system clean
+.PHONY: setup setup-all demo test lint bench parity-audiocraft system clean
 
 setup: $(VENV)/.setup
 setup-all: $(VENV)/.setup-all
@@ -57,6 +58,9 @@ lint: setup-all
 
 bench: setup-all
 	$(BIN)/python bench/report.py
+
+parity-audiocraft: setup-all
+	PYTHON=$(BIN)/python bench/parity_audiocraft/run.sh build/parity
 
 # MIDI ports on Linux need ALSA's library, and the better of the two synthesisers is FluidSynth.
 # Neither is a must: without them the engine speaks OSC and plays through its other synthesiser.
