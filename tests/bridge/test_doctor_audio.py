@@ -116,7 +116,8 @@ def test_a_slow_machine_is_told_what_to_do(folder: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("default", "a model for midi"), ("no-such", "no model"), ("/", "holds no model")]
+    ("name", "says"),
+    [("default", "a model for midi"), ("no-such", "no model"), ("/", "holds no model")],
 )
 def test_what_is_no_sound_model_fails(name: str, says: str) -> None:
     (check,) = doctor_audio.examine(name)

@@ -17,10 +17,16 @@ import yaml  # type: ignore[import-untyped]
 
 from engine.errors import Code, SidemanError
 from engine.models.folder import MAX_JSON, bad_file
-from engine.models.musicgen.known import MELODY
+from engine.models.musicgen.known import INSTEAD, MELODY, OTHERS
 
 MAX_INDEX = 1 << 24
 """Bytes; the largest index of tensors that is looked through."""
+
+MAGNET = "transformer_lm_magnet"
+"""What MAGNeT's settings call its language model."""
+
+WAYS = ("sum", "prepend", "input_interpolate")
+"""How conditions may come in that are not looked at across."""
 
 T5 = "t5-base"
 """The text encoder of settings that name none."""
@@ -116,13 +122,24 @@ def check_language_model(path: Path, settings: Settings) -> None:
 
     ``path`` is the file that they were read from.
     """
-    if not isinstance(conditioners := at(settings, "conditioners", {}), Mapping):
+    if not isinstance(at(settings, "conditioners", {}), Mapping):
         raise bad_file(path, "is of a model that hears no text, which is not played")
-    if set(conditioners) - {"description", "args"} or any(
-        at(settings, f"fuser.{way}", ()) for way in ("sum", "prepend", "input_interpolate")
-    ):
-        raise SidemanError(Code.UNKNOWN_MODEL, f"{path.parent.name} {MELODY}")
+    if (why := _unplayed(settings)) is not None:
+        raise SidemanError(Code.UNKNOWN_MODEL, f"{path.parent.name} {why}")
     expect(path, settings, LANGUAGE_MODEL)
+
+
+def _unplayed(settings: Settings) -> str | None:
+    """Why a model of this family is not played; None where it may be."""
+    if at(settings, "lm_model") == MAGNET:
+        return OTHERS["magnet"]
+    heard = set(at(settings, "conditioners", {})) - {"description", "args"}
+    fused = any(at(settings, f"fuser.{way}", ()) for way in WAYS)
+    if at(settings, "conditioners.self_wav.model") == "style":
+        return OTHERS["style"]
+    if heard - {"self_wav"}:
+        return f"hears {', '.join(sorted(map(str, heard)))[:80]} beside its text; {INSTEAD}"
+    return MELODY if heard or fused else None
 
 
 def is_stereo(path: Path, settings: Settings) -> bool:

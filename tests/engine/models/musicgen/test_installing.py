@@ -8,6 +8,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -116,14 +117,24 @@ def test_what_is_not_played_is_refused_unloaded(
     assert error.value.code is code
 
 
-def test_a_melody_out_of_audiocraft_is_refused_unloaded(
-    mono: MusicGen, models: dict[int, Path], tmp_path: Path
+@pytest.mark.parametrize(
+    ("place", "setting", "says"),
+    [
+        ("fuser", {"prepend": ["self_wav", "description"]}, "melody"),
+        ("conditioners", {"self_wav": {"model": "chroma_stem"}}, "melody"),
+        ("conditioners", {"self_wav": {"model": "style"}}, "MusicGen-Style"),
+        ("conditioners", {"chords": {}, "drums": {}, "melody": {}}, "hears chords, drums, melody"),
+        ("lm_model", "transformer_lm_magnet", "MAGNeT"),
+    ],
+)
+def test_other_families_out_of_audiocraft_are_refused_unloaded(
+    mono: MusicGen, models: dict[int, Path], tmp_path: Path, place: str, setting: Any, says: str
 ) -> None:
-    def melody(said: dict[str, dict[str, object]], tensors: object) -> None:
-        said["fuser"]["prepend"] = ["self_wav", "description"]
+    def other(said: dict[str, Any], tensors: object) -> None:
+        said[place] = said[place] | setting if isinstance(setting, dict) else setting
 
-    folder = layout.write(tmp_path, mono, models[1], change=melody)
-    with pytest.raises(SidemanError, match="melody") as error:
+    folder = layout.write(tmp_path, mono, models[1], change=other)
+    with pytest.raises(SidemanError, match=says) as error:
         read_info(folder)
     assert error.value.code is Code.UNKNOWN_MODEL
 
