@@ -7,7 +7,9 @@ turns, everybody plays the same song for four tracks through a port of the same 
 Sideman's own player process, told its notes by the line that the engine tells it by; mido's
 ``play()``; the loop that notochord sends by; and, for the machine's own part in it, a bare process
 that sleeps until each deadline and does nothing. The error is the moment at which the call that
-sends a note on has returned, less the note's moment.
+sends a note on has returned, less the note's moment. Of Sideman's worst notes it says what the loop
+did before them, and whether the machine stood still: on each processor a witness looks at the
+clock.
 """
 
 from __future__ import annotations
@@ -20,12 +22,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
 from bench.senders import Ours, Peer, Sender, song, without_real_time
 from bench.tools import SPREAD, engine, number, spread, table, verdict
+from bench.witness import Stall, Witnesses, stood_still
 from bridge.measure import BAND, Rehearsal, Spread
+from bridge.midi.trace import Sent, Traced
+from bridge.midi.wakes import MOST
 from bridge.midi_systems import NAMES, systems
 from bridge.osc.client import OscClient
 from engine.errors import SidemanError
@@ -33,6 +39,9 @@ from tests.support.jack import Missing, jack_server
 
 PERIOD = 256
 """Frames of JACK's dummy driver, where there is no other MIDI system."""
+
+WORST = 10
+"""Of Sideman's notes, of which it is said what happened."""
 
 P50_MS, P99_MS, MOST_MS, TIMES_AHEAD = 0.3, 1.0, 5.0, 5.0
 """The targets."""
@@ -113,6 +122,49 @@ def play_in_turns(wanted: dict[Sender, int], bars: int) -> None:
         slices[sender] += 1
 
 
+class Case(NamedTuple):
+    """What happened to one of the worst notes; seconds."""
+
+    note: Sent
+    looked: float
+    """How long ports were looked for meanwhile, by another thread."""
+    still: float
+    """The longest time that a processor stood still meanwhile."""
+
+    @property
+    def error(self) -> float:
+        """How late it went out."""
+        return self.note.at - self.note.deadline
+
+
+def cases(traced: Traced, stalls: list[Stall]) -> list[Case]:
+    """All notes, the latest first."""
+    found = []
+    for note in traced.notes:
+        # The loop wakes at most so long before a note.
+        begun = note.deadline - MOST
+        looked = sum(
+            min(end, note.at) - max(begin, begun)
+            for begin, end in traced.looks
+            if begin < note.at and end > begun
+        )
+        found.append(Case(note, looked, stood_still(stalls, begun, note.at)))
+    return sorted(found, key=lambda case: -case.error)
+
+
+def worst(found: list[Case]) -> str:
+    """A table of the worst notes, one of each moment."""
+    heads = ["error, ms", "woken late", "of it without a processor", "read messages",
+             "looked for ports", "the machine stood still"]  # fmt: skip
+    rows: dict[float, list[str]] = {}
+    for error, note, looked, still in ((case.error, *case) for case in found):
+        spans = (error, note.woken, note.waited, note.obeyed, looked, still)
+        rows.setdefault(round(note.at, 2), [number(1000.0 * span) for span in spans])
+        if len(rows) == WORST:
+            break
+    return table(heads, list(rows.values()))
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -127,6 +179,7 @@ def main() -> None:
     if not Path(a.iipyper).exists():
         parser.error(f"there is no {a.iipyper}")
     with midi_system() as (api, theirs, about), engine() as client, Band(client) as band:
+        witnesses = Witnesses()
         floor = Peer(sys.executable, "sleeper", theirs)
         ours = Ours("Sideman", api)
         peers = [
@@ -140,6 +193,9 @@ def main() -> None:
         made = band.notes / (time.monotonic() - band.begun)
         in_order: list[Sender] = [floor, ours, *others[1:]]
         errors = {sender: sender.errors() for sender in in_order}
+        stalls = witnesses.stalls()
+    every = cases(ours.traced, stalls)
+    moving = max((case.error for case in every if not case.still), default=0.0)
     found = {sender: Spread.of(values, 1000.0) for sender, values in errors.items()}
     ratios = {sender: found[sender].p99 / found[ours].p99 for sender in found}
     lost = ours.notes - len(errors[ours])
@@ -151,6 +207,13 @@ def main() -> None:
     print(f"- heard by: {about}")
     print(f"- meanwhile the model made {made:.0f} notes a second; processors busy: {busy:.0f}%")
     print(f"- Sideman's notes that were too late to be played: {lost}")
+    longest = max((stall.ended - stall.begun for stall in stalls), default=0.0)
+    print(
+        f"- times that a processor stood still: {len(stalls)}, the longest {longest * 1000:.1f} ms"
+    )
+    print(f"- the latest of Sideman's notes while none did: {number(1000.0 * moving)} ms\n")
+    print("The worst of Sideman's notes, and what the loop did before them, ms\n")
+    print(worst(every) + "\n")
     verdict(f"p50 at most {P50_MS:g} ms", found[ours].p50 <= P50_MS)
     verdict(f"p99 at most {P99_MS:g} ms", found[ours].p99 <= P99_MS)
     verdict(f"max at most {MOST_MS:g} ms, none lost", found[ours].most <= MOST_MS and not lost)

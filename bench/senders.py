@@ -20,6 +20,7 @@ from bench.peers.slices import TICKS_PER_BEAT, Event
 from bench.tools import ROOT, one_thread
 from bridge.measure import BAND
 from bridge.midi import wire
+from bridge.midi.trace import Traced, read
 from engine.timing import Timed
 from engine.worker.link import Line
 
@@ -149,6 +150,8 @@ class Ours:
         """``command`` stands before the one that starts the process."""
         self.about = about
         self.notes = 0
+        self.traced = Traced([], [])
+        """How each note went out; once :meth:`errors` was asked."""
         self._folder = tempfile.TemporaryDirectory(prefix="sideman-bench-")
         self._trace = Path(self._folder.name) / "trace"
         self._opened = threading.Event()
@@ -177,9 +180,9 @@ class Ours:
     def errors(self) -> list[float]:
         """End, and say by how much each note missed its moment."""
         self._line.close(PATIENCE)
-        lines = self._trace.read_text(encoding="utf-8").splitlines()
+        self.traced = read(self._trace)
         self._folder.cleanup()
-        return [float(sent) - float(due) for due, sent in map(str.split, lines)]
+        return [note.at - note.deadline for note in self.traced.notes]
 
 
 def rest(until: float) -> None:

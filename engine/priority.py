@@ -18,16 +18,17 @@ def give_way() -> None:
         os.nice(STEPS)
 
 
-def go_first() -> bool:
+def go_first(behind: int = 0) -> bool:
     """Stand before everybody else, where the system allows it; True where it does.
 
     For a process that sleeps nearly always: in real time it is woken within tens of microseconds,
-    whatever else computes. Linux lets members of its audio group do it.
+    whatever else computes. Linux lets members of its audio group do it. Only this thread and those
+    that it starts do; ``behind`` is how many steps it stands behind others of its process.
     """
     if not hasattr(os, "sched_setscheduler"):
         return False
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(REAL_TIME))
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(REAL_TIME - behind))
     except OSError:
         with suppress(OSError):
             os.nice(-STEPS)

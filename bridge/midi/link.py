@@ -22,6 +22,9 @@ BACK_OFF = (0.0, 0.1, 0.5, 2.0, 10.0)
 SAME = 0.0002
 """Seconds: a course that leads this close to where the last one did need not be told."""
 
+PIECE = 64
+"""Notes that go over the line at once."""
+
 FORGET = 256
 """Notes that are kept at least before those that have ended are forgotten."""
 
@@ -83,7 +86,9 @@ class Link:
     def play(self, track: int, notes: Sequence[Timed], late_seconds: float | None = None) -> None:
         """Play these notes of a track at their moment, or at most so long afterwards."""
         self._promised += [_Promise(track, note, late_seconds) for note in notes]
-        self._send(wire.Play(track, list(notes), late_seconds))
+        # In pieces: a note that is due does not wait until all of them were taken.
+        for first in range(0, len(notes), PIECE):
+            self._send(wire.Play(track, list(notes[first : first + PIECE]), late_seconds))
 
     def cut(self, track: int, start: int, end: int | None, *, sounding: bool) -> None:
         """Take back what was to begin from ``start`` up to ``end``, and what sounds."""

@@ -178,8 +178,10 @@ class Ports:
         self._sounding: list[dict[tuple[int, int], float]] = [{} for _ in wanted]
         """(Channel, pitch) that each output was told to begin, until it surely ended: the
         moment of the note off, or infinity. A port may be gone a while before that is seen."""
+        self.before_long: Callable[[], object] = lambda: None
+        """Called before a port is opened or closed: waits for when nobody is held up by it."""
         self.lock = threading.RLock()
-        """Held while a message is sent, and while an output is opened or closed."""
+        """Held while a message is sent, and while it changes which ports are open."""
 
     def look(self) -> None:
         """Open what is wanted and there, let go of what has vanished."""
@@ -200,22 +202,23 @@ class Ports:
             seen = find(port.name, ours) if port.virtual else find(self._names[number], there)
             if seen is None:
                 self._forget(number)
-                self._close(number)
+                handle = self._take(number)
                 self._changed(number, self._names[number], "it has vanished")
+                self._close(handle)
             return
         name = port.name if port.virtual else find(port.name, there)
         if name is None:
             self._complain(number, port.name, "there is no such port; see sideman ports")
             return
+        self.before_long()
         try:
+            opened = self._system.open(port, name, lambda data: self._received(number, data))
             with self.lock:
-                handle = self._handles[number] = self._system.open(
-                    port, name, lambda data: self._received(number, data)
-                )
                 # What sounded when it vanished may sound there still.
                 for channel, pitch in sorted(self._sounding[number]):
-                    handle.send(note_off(channel, pitch))
+                    opened.send(note_off(channel, pitch))
                 self._sounding[number].clear()
+                self._handles[number] = opened
         except OSError as problem:
             self._complain(number, name, f"{problem}")
             return
@@ -267,18 +270,24 @@ class Ports:
         with self.lock:
             broken, self._broken = self._broken, []
         for number, handle in broken:
-            handle.close()
             self._changed(number, self._names[number], "it takes no messages any more")
+            self._close(handle)
 
-    def _close(self, number: int) -> None:
+    def _take(self, number: int) -> Handle | None:
+        """A port that is not used any more."""
         with self.lock:
             handle, self._handles[number] = self._handles[number], None
             self._told.add(number)
+        return handle
+
+    def _close(self, handle: Handle | None) -> None:
         if handle is not None:
+            self.before_long()
             handle.close()
 
     def close(self) -> None:
-        """Give every port back."""
+        """Give every port back, at once."""
+        self.before_long = lambda: None
         for number in range(len(self._wanted)):
-            self._close(number)
+            self._close(self._take(number))
         self._bury()

@@ -10,6 +10,7 @@ ports, and the MIDI system has its own, which bring what comes in.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -18,14 +19,17 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO
 
 from bridge import midi_bytes
 from bridge.clocks.midi_clock_out import ClockOut
 from bridge.midi import gestures, wire
+from bridge.midi.breaks import Breaks
 from bridge.midi.echo import Echo
 from bridge.midi.player import Player
 from bridge.midi.ports import Ports, System, open_system
+from bridge.midi.trace import Trace
 from bridge.midi.wakes import Wakes
 from engine import garbage, priority
 from engine.errors import SidemanError
@@ -35,6 +39,9 @@ from engine.worker.wire import Message, frame
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at which ports are there."""
+
+LEAST_BREAK, LONG_BREAK = 0.004, 0.05
+"""Seconds without a note: to look for ports at least, and to open one or to sweep up."""
 
 MOST_UNSAID = 65_536
 """Messages that wait for an engine that takes none; the oldest are lost first."""
@@ -93,7 +100,7 @@ class Musician:
         self,
         say: Callable[[Message], None],
         heard: Callable[[int, bytes, float], None],
-        trace: list[tuple[float, float]] | None = None,
+        trace: Trace | None = None,
         push: Callable[[wire.ToPlayer], None] = lambda message: None,
         system: Callable[[str], System] = lambda api: open_system(api, sys.platform),
     ) -> None:
@@ -108,6 +115,8 @@ class Musician:
         self._thru = False
         self._thru_keys: set[tuple[int, int]] = set()
         self._ended = threading.Event()
+        self._breaks = Breaks()
+        self._sweeper = garbage.Sweeper()
         self._seconds = time.monotonic
         self._notes = 0
         self._worst = 0.0
@@ -153,13 +162,23 @@ class Musician:
             return
         self._ports = Ports(system, asked.ports, self.hear, self._changed)
         self._ports.look()
+        self._ports.before_long = lambda: self._breaks.wait(LONG_BREAK)
         self._say(wire.Opened(system.name))
         threading.Thread(target=self._look, name="ports", daemon=True).start()
 
     def _look(self) -> None:
+        """Look after the ports now and then, in breaks of the music. A thread of its own."""
         assert self._ports is not None
+        priority.go_first(behind=1)
+        takes = LEAST_BREAK
         while not self._ended.wait(LOOK_EVERY):
+            self._breaks.wait(takes)
+            begun = time.monotonic()
             self._ports.look()
+            ended = time.monotonic()
+            takes = min(LONG_BREAK, max(LEAST_BREAK, 2.0 * (ended - begun)))
+            if self._trace is not None:
+                self._trace.looked(begun, ended)
 
     def _changed(self, number: int, name: str, problem: str) -> None:
         self._say(wire.PortState(number, name, problem))
@@ -212,7 +231,7 @@ class Musician:
         self._notes += 1
         self._worst = max(self._worst, late)
         if self._trace is not None:
-            self._trace.append((deadline, deadline + late))
+            self._trace.sent(deadline, deadline + late)
 
     # Time
 
@@ -228,7 +247,14 @@ class Musician:
         if self._clock is not None:
             self._send_all(self._clock.due(now))
 
-    def tell(self, now: float) -> None:
+    def rest(self, now: float, seconds: float) -> None:
+        """There is nothing to send for so long: time for what would hold up a note."""
+        self._tell(now)
+        self._breaks.begin(seconds)
+        if seconds >= LONG_BREAK:
+            self._sweeper.idle(now)
+
+    def _tell(self, now: float) -> None:
         """Say now and then how the sending goes."""
         if now < self._tell_at or not (self._notes or self.player.dropped):
             return
@@ -250,50 +276,58 @@ FAREWELL = 0.05
 """Seconds that a MIDI system is given to carry the last note offs before its ports close."""
 
 
-def play(inbox: Inbox[wire.ToPlayer], musician: Musician) -> None:
+def play(inbox: Inbox[wire.ToPlayer], musician: Musician, trace: Trace | None = None) -> None:
     """Play until the engine has gone."""
     wakes = Wakes()
     while not inbox.closed:
-        message = inbox.take()
-        if message is not None:
-            musician.obey(message, time.monotonic())
-            continue
         now = time.monotonic()
         moment = musician.next_moment(now)
-        if moment is None:
-            musician.tell(now)
-            inbox.wait(LOOK_EVERY)
-        elif moment - now > wakes.margin:
-            musician.tell(now)
-            until = moment - wakes.margin
-            inbox.wait(until - time.monotonic())
-            wakes.woke(until, time.monotonic())
-        else:
+        if moment is not None and moment - now <= wakes.margin:
             while time.monotonic() < moment:
                 pass
             musician.play(time.monotonic())
+        # One message at a time: what is due goes before whatever else the engine has to say.
+        if (message := inbox.take()) is not None:
+            begun = time.monotonic()
+            musician.obey(message, begun)
+            if trace is not None:
+                trace.obeyed(time.monotonic() - begun)
+            continue
+        now = time.monotonic()
+        moment = musician.next_moment(now)
+        until = now + LOOK_EVERY if moment is None else moment - wakes.margin
+        if until > now:
+            musician.rest(now, until - now)
+            if trace is not None:
+                trace.sleeps()
+            inbox.wait(until - time.monotonic())
+            woken = time.monotonic()
+            wakes.woke(until, woken)
+            if trace is not None:
+                trace.woke(until, woken)
     musician.close()
 
 
 def main() -> int:
-    """Talk over stdin and stdout until the other side is gone. ``--trace FILE``: the deadline and
-    the moment of each note on, in seconds, one a line."""
+    """Talk over stdin and stdout until the other side is gone. ``--trace FILE`` writes down how
+    each note on went out; see :mod:`bridge.midi.trace`."""
     line = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     os.environ.setdefault("JACK_NO_START_SERVER", "1")
     sys.setswitchinterval(0.0002)
-    priority.go_first()
-    trace: list[tuple[float, float]] | None = [] if "--trace" in sys.argv else None
+    priority.go_first(behind=1)
+    trace = Trace() if "--trace" in sys.argv else None
     outlet = Outlet(line)
     inbox = Inbox(sys.stdin.buffer, wire.for_player)
+    priority.go_first()  # those threads stand behind this one
     musician = Musician(outlet.say, outlet.heard, trace, inbox.push)
     # Who ends us in order gets an end in order: every note off.
     signal.signal(signal.SIGTERM, lambda *_: inbox.close())
     garbage.settle()
-    play(inbox, musician)
+    gc.disable()  # what there is to collect lies until there is a break
+    play(inbox, musician, trace)
     if trace is not None:
-        with open(sys.argv[sys.argv.index("--trace") + 1], "w", encoding="utf-8") as file:
-            file.writelines(f"{deadline:.9f} {sent:.9f}\n" for deadline, sent in trace)
+        trace.write(Path(sys.argv[sys.argv.index("--trace") + 1]))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Thread
 
 import pytest
 
@@ -34,6 +35,7 @@ class FakeSystem:
         self.handles: list[tuple[Port, FakeHandle, Callable[[bytes], None]]] = []
         self.refuses = False
         self.now = 100.0
+        self.opening: Callable[[], None] = lambda: None
 
     def names(self, role: str) -> list[str]:
         return list(self.there[role])
@@ -41,6 +43,7 @@ class FakeSystem:
     def open(self, port: Port, name: str, received: Callable[[bytes], None]) -> FakeHandle:
         if self.refuses:
             raise OSError("busy")
+        self.opening()
         handle = FakeHandle()
         self.handles.append((port, handle, received))
         if port.virtual:  # our own output is an input to everybody else, and is seen as one
@@ -74,6 +77,37 @@ def test_a_port_is_found_by_any_part_of_its_name() -> None:
     assert find("lpx midi", names) == "LPX MIDI:1"
     assert find("lpx", names) == "lpx"
     assert find("keys", names) is None
+
+
+def test_ports_open_and_close_when_nobody_is_held_up(system: FakeSystem) -> None:
+    opened, _, _ = ports(system, Port("out", "synth"), Port("out", "drums"))
+    system.there["out"] = ["synth"]
+    opened.look()
+    waited: list[int] = []
+    opened.before_long = lambda: waited.append(len(system.handles))
+    opened.look()
+    assert waited == []
+    system.there["out"] = ["drums"]
+    opened.look()
+    assert waited == [1, 1], "before one closes, and before the other opens"
+    assert system.handles[0][1].closed
+
+
+def test_what_is_sent_need_not_wait_for_another_port_to_open(system: FakeSystem) -> None:
+    opened, _, _ = ports(system, Port("out", "synth"), Port("out", "drums"))
+    system.there["out"] = ["synth"]
+    opened.look()
+    system.there["out"] = ["synth", "drums"]
+    sent = []
+
+    def elsewhere() -> None:
+        sender = Thread(target=lambda: sent.append(opened.send(b"\x90\x3c\x5a")))
+        sender.start()
+        sender.join(5.0)
+
+    system.opening = elsewhere
+    opened.look()
+    assert sent == [True]
 
 
 def test_a_named_port_opens_once_it_is_there(system: FakeSystem) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from bridge.midi import wire
-from bridge.midi.process import Musician
+from bridge.midi.process import Musician, play
+from bridge.midi.trace import Trace, read
 from engine.errors import Code, SidemanError
 from engine.timing import Course, Timed
 from engine.triggers import Trigger
@@ -136,10 +137,53 @@ def test_how_the_sending_goes_is_told() -> None:
     notes = [Timed(0, 10, 1, 60, 90), Timed(1920, 1930, 1, 62, 90)]
     stage.musician.obey(wire.Play(1, notes), 0.0)
     stage.musician.play(1.0)
-    stage.musician.tell(1.0)
+    stage.musician.rest(1.0, 0.001)
     sent = stage.said[-1]
     assert isinstance(sent, wire.Sent)
     assert (sent.notes, sent.dropped) == (1, 1)
+
+
+class Waiting:
+    """An inbox whose messages are all there; it closes when they have been taken."""
+
+    def __init__(self, *messages: wire.ToPlayer) -> None:
+        self.messages = list(messages)
+        self.closed = False
+
+    def take(self) -> wire.ToPlayer | None:
+        self.closed = not self.messages
+        return None if self.closed else self.messages.pop(0)
+
+    def wait(self, seconds: float | None = None) -> None:
+        assert self.closed, "there is something to do"
+
+
+def test_what_is_due_goes_before_what_is_still_to_be_read() -> None:
+    stage, left = Stage(), []
+    now = time.monotonic()
+    talk = [wire.Cut(2, n) for n in range(100)]
+    follow = wire.Follow.of(Course(now, 0.0, 1920.0, True))
+    inbox = Waiting(follow, wire.Play(1, [Timed(0, 1, 1, 60, 90)]), *talk)
+    send = stage.out.send
+    stage.out.send = lambda data: (left.append(len(inbox.messages)), send(data))  # type: ignore
+    play(inbox, stage.musician)  # type: ignore[arg-type]
+    assert left[0] >= len(talk) - 1
+    assert stage.out.sent[0] == b"\x90\x3c\x5a"
+
+
+def test_a_trace_says_what_the_loop_did(tmp_path: Path) -> None:
+    trace = Trace()
+    trace.sleeps()
+    trace.woke(1.0, 1.002)
+    trace.obeyed(0.001)
+    trace.sent(1.0015, 1.004)
+    trace.looked(0.5, 0.75)
+    trace.write(tmp_path / "trace")
+    traced = read(tmp_path / "trace")
+    (note,) = traced.notes
+    assert (note.deadline, note.at, note.obeyed) == (1.0015, 1.004, 0.001)
+    assert note.woken == pytest.approx(0.002) and 0.0 <= note.waited < 1.0
+    assert traced.looks == [(0.5, 0.75)]
 
 
 def test_a_real_process_ends_with_its_engine(tmp_path: Path) -> None:
