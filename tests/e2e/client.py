@@ -26,7 +26,7 @@ ANSWERS = {
 
 OF_REQUESTS = {
     "/sideman/accepted", "/sideman/late", "/sideman/clip/open", "/sideman/clip/note",
-    "/sideman/clip/close", "/sideman/done", "/sideman/fail",
+    "/sideman/clip/audio", "/sideman/clip/close", "/sideman/done", "/sideman/fail",
 }  # fmt: skip
 
 TYPES = {
@@ -34,6 +34,7 @@ TYPES = {
     "/sideman/late": (int, float, str),
     "/sideman/clip/open": (int, int, str, int, int),
     "/sideman/clip/note": (int, int, int, float, float, int, int, int),
+    "/sideman/clip/audio": (int, int, int, str, int, int),
     "/sideman/clip/close": (int, int, int),
     "/sideman/done": (int,),
     "/sideman/fail": (int, str, str, str),
@@ -70,6 +71,15 @@ class ClipNote(NamedTuple):
     channel: int
 
 
+class Chunk(NamedTuple):
+    """A part of a take of sound, as ``/sideman/clip/audio`` brings it."""
+
+    bar: int
+    path: str
+    rate: int
+    frames: int
+
+
 @dataclass
 class Clip:
     """One take as it came."""
@@ -79,6 +89,7 @@ class Clip:
     bar: int
     bars: int
     notes: list[ClipNote] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
     count: int | None = None
     """What ``close`` said; None as long as the take is open."""
 
@@ -319,6 +330,10 @@ def add(answer: Answer, message: Message) -> None:
             clip = by_take[int(args[1])]
             assert clip.count is None, message
             clip.notes.append(ClipNote(*args[2:]))  # type: ignore[arg-type]  # held by TYPES
+        case "/sideman/clip/audio":
+            clip = by_take[int(args[1])]
+            assert clip.count is None, message
+            clip.chunks.append(Chunk(*args[2:]))  # type: ignore[arg-type]  # held by TYPES
         case "/sideman/clip/close":
             clip = by_take[int(args[1])]
             assert clip.count is None, message
@@ -334,7 +349,9 @@ def check(answer: Answer, beats: float) -> None:
     assert answer.accepted is not None and answer.clips
     assert float(answer.accepted.args[1]) >= 0.0
     for clip in answer.clips:
-        assert clip.count == len(clip.notes), clip
+        assert clip.count == len(clip.notes) + len(clip.chunks), clip
+        ends = [chunk.frames for chunk in clip.chunks]
+        assert ends == sorted(set(ends)) and len({c.path for c in clip.chunks}) <= 1, clip
         onsets = [(note.bar, note.beat) for note in clip.notes]
         assert onsets == sorted(onsets), clip
         for note in clip.notes:

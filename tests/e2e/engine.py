@@ -70,10 +70,12 @@ class Engine:
         children = psutil.Process(self.process.pid).children()
         return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
 
-    def worker(self, patience: float = 20.0) -> psutil.Process:
-        """Its one worker, as soon as there is one."""
+    def worker(
+        self, patience: float = 20.0, module: str = "engine.worker.process"
+    ) -> psutil.Process:
+        """Its one worker that runs ``module``, as soon as there is one."""
         deadline = time.monotonic() + patience
-        while not (found := self.workers()):
+        while not (found := [w for w in self.workers() if module in w.cmdline()]):
             assert time.monotonic() < deadline, "no worker was started"
             time.sleep(0.005)
         (worker,) = found
