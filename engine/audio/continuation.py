@@ -34,8 +34,8 @@ def can_share(one: Wanted, other: Wanted, model: AudioModel) -> bool:
 class Continuation:
     """One take, or several that share a stream.
 
-    A take alone is the same, sample by sample, each time. Beside others it is so as far as the model
-    computes a row the same in every batch; where it rounds otherwise, a draw may once tip over.
+    A take alone is the same, sample by sample, each time. Beside others it is so as far as the
+    model computes a row the same in every batch: where it rounds otherwise, a draw may tip over.
     """
 
     def __init__(self, model: AudioModel, wanted: Sequence[Wanted]) -> None:

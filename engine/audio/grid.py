@@ -106,19 +106,6 @@ def frames_for(samples: int, rate: int, codec_rate: int, hop: int) -> int:
     return -(-samples * codec_rate // (rate * hop))
 
 
-def to_frames(audio: Audio, hop: int, before: Audio | None = None) -> Audio:
-    """``audio`` with something put before it, so that it ends where a frame of ``hop`` ends.
-
-    That is the end of ``before``, which sounded there, or silence as far as there is none.
-    """
-    missing = -len(audio) % hop
-    lead = np.zeros((missing, audio.shape[1]), audio.dtype)
-    if before is not None and missing:
-        heard = before[-missing:]
-        lead[missing - len(heard) :] = heard
-    return np.concatenate([lead, audio])
-
-
 def exactly(audio: Audio, samples: int) -> Audio:
     """``samples`` frames of ``audio``: what is more is cut off, what is missing is silence."""
     if len(audio) >= samples:

@@ -109,11 +109,12 @@ def _line(grid: Grid, latest: int, earliest: int) -> int | None:
 
 
 def _start(grid: Grid, tick: int, earliest: int) -> int:
-    """Where the whole bars before ``tick`` begin that lie after ``earliest``, or else beats."""
+    """Where the whole bars before ``tick`` begin that lie after ``earliest``; or beats, or it."""
     bar = grid.meters.locate(earliest).bar
     if grid.meters.start(bar) < earliest:
         bar += 1
     start = grid.meters.start(bar)
     if start < tick:
         return start
-    return max(earliest, tick - (tick - earliest) // TICKS_PER_BEAT * TICKS_PER_BEAT)
+    beats = (tick - earliest) // TICKS_PER_BEAT
+    return tick - beats * TICKS_PER_BEAT if beats else earliest

@@ -194,10 +194,8 @@ class Take:
         yield self._given(self._finish.flush())
         if wanted.live:
             start = np.concatenate(self._start)
-            # As many whole bars as there are, of those that were kept.
-            bars = max(
-                1, min(wanted.bars, grid.bar_at(grid.line(wanted.bar) + len(start)) - wanted.bar)
-            )
+            # The whole bars of it, if one is whole.
+            bars = max(1, grid.bar_at(grid.line(wanted.bar) + len(start)) - wanted.bar)
             self._beat = measure(start[: grid.length(wanted.bar, bars)], grid, wanted.bar)
             yield []
         self._start = []

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.audio.grid import Grid, exactly, frames_for, nearest, to_frames
+from engine.audio.grid import Grid, exactly, frames_for, nearest
 from engine.errors import Code, SidemanError
 from engine.music import TICKS_PER_BEAT, Meter, MeterMap
 
@@ -107,18 +107,14 @@ def test_less_than_a_beat_is_refused() -> None:
     assert Grid(32_000, 120).before(1, 10.0, first=48_000) == (48_000, 64_000, 1)
 
 
-def test_a_prompt_that_is_padded_ends_at_a_frame() -> None:
-    sound = np.arange(1, 61, dtype=np.float32)[:, None] * [1, -1]
-    assert to_frames(sound[:40], 20) is not sound
-    assert np.array_equal(to_frames(sound[:40], 20), sound[:40])
-    silent = to_frames(sound[:50], 20)
-    assert np.array_equal(silent[10:], sound[:50])
-    assert not silent[:10].any()
-    heard = to_frames(sound[10:], 20, before=sound[:10])
-    assert np.array_equal(heard, sound)
-    partly = to_frames(sound[10:], 20, before=sound[7:10])
-    assert np.array_equal(partly[7:], sound[7:])
-    assert not partly[:7].any()
+def test_a_track_may_have_been_there_before_the_song() -> None:
+    """A loop that was loaded at the song's beginning: its bars have bar 0's meter."""
+    grid = Grid(32_000, 120, MeterMap([(0, Meter(3, 4))]))
+    bar = 48_000
+    assert grid.before(0, 12, first=-20 * bar) == (-8 * bar, 0, 24)
+    assert grid.before(1, 12, first=-2 * bar - 1) == (-2 * bar, bar, 9)
+    assert grid.before(0, 12, first=-bar + 1) == (-32_000, 0, 2)
+    assert [grid.bar_at(sample) for sample in (-bar - 1, -bar, -1, 0)] == [-2, -1, -1, 0]
 
 
 @slow_machine

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from engine.audio import Audio
 from engine.audio.level import CEILING, match, true_peak
-from engine.audio.leveller import RAMP, Leveller
+from engine.audio.leveller import DOWN, RAMP, UP, Leveller
 from engine.audio.seam import CLICK, click
 from tests.support.sounds import hits, noise, sine
 
@@ -78,3 +78,36 @@ def test_nothing_in_nothing_out() -> None:
     leveller = Leveller(RATE, 2)
     assert leveller.push(np.zeros((0, 2), np.float32)).shape == (0, 2)
     assert leveller.flush().shape == (0, 2)
+
+
+@pytest.mark.parametrize(("goal", "speed"), [(2.0, UP), (0.5, DOWN)])
+def test_it_goes_to_another_gain_slowly(goal: float, speed: float) -> None:
+    sound = sine(440, 4, RATE, level=-30)
+    leveller = Leveller(RATE, 2)
+    out = [leveller.push(sound[:RATE])]
+    leveller.aim(goal)
+    out += [leveller.push(sound[RATE : RATE + 7000]), leveller.push(sound[RATE + 7000 :])]
+    made = np.concatenate([*out, leveller.flush()])
+    assert len(made) == len(sound)
+    assert np.array_equal(made[:RATE], sound[:RATE])
+    assert np.allclose(made[-100:], sound[-100:] * goal, atol=1e-6)
+    loud = np.flatnonzero(np.abs(sound[:, 0]) > 0.01)
+    gains = 20 * np.log10(made[loud, 0] / sound[loud, 0])
+    assert np.abs(np.diff(gains) / np.diff(loud)).max() <= speed / RATE * 1.05
+    reached = np.flatnonzero(np.abs(gains - 20 * np.log10(goal)) < 0.01)[0]
+    assert loud[reached] / RATE == pytest.approx(1 + 6.02 / speed, abs=0.05)
+
+
+def test_a_gain_that_the_ceiling_refused_is_not_tried_again() -> None:
+    sound = sine(440, 4, RATE, level=-6)
+    leveller = Leveller(RATE, 2)
+    out = []
+    for at in range(0, len(sound), 8000):
+        leveller.aim(4.0)
+        out.append(leveller.push(sound[at : at + 8000]))
+    made = np.concatenate([*out, leveller.flush()])
+    assert true_peak(made, RATE) <= CEILING
+    gains = made[200::400, 0] / sound[200::400, 0]
+    heard = gains[np.abs(sound[200::400, 0]) > 0.1]
+    assert heard.max() == pytest.approx(10 ** (5 / 20), rel=0.02)
+    assert (np.diff(heard) > -0.02).all(), "it does not pump"
