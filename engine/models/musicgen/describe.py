@@ -172,8 +172,7 @@ def _of_audiocraft(folder: Path) -> tuple[dict[str, int], str]:
     from engine.models.musicgen import settings as of  # YAML is in the extra
 
     path = folder / STATE_DICT
-    texts, stored = of.peek(path)
-    said = of.parse(path, texts.get("xp.cfg"))
+    said, stored = of.read(path)
     of.check_language_model(path, said)
     size = {
         ours: of.number(path, said, f"transformer_lm.{theirs}")
@@ -197,10 +196,9 @@ def _codec_rates(folder: Path) -> tuple[int, int]:
     from engine.models.musicgen import settings as of
 
     path = folder / CODEC_STATE_DICT
-    texts, _ = of.peek(path)
-    if "pretrained" in texts:
+    if "pretrained" in of.peek(path)[0]:
         return PLANNED["sample_rate"], PLANNED["frame_rate"]
-    said = of.parse(path, texts.get("xp.cfg"))
+    said, _ = of.read(path)
     rate, ratios = of.number(path, said, "encodec.sample_rate"), of.at(said, "seanet.ratios")
     if not isinstance(ratios, list) or not all(isinstance(r, int) and r > 0 for r in ratios):
         raise bad_file(path, f"seanet.ratios is {str(ratios)[:40]!r}")

@@ -114,8 +114,7 @@ def files(folder: Path) -> Iterator[tuple[Path, PurePosixPath]]:
 def companions(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What a folder in audiocraft's layout needs besides: names, and files that one of is there."""
     path = folder / STATE_DICT
-    texts, _ = settings.peek(path)
-    said = settings.parse(path, texts.get("xp.cfg"))
+    said, _ = settings.read(path)
     yield _named(path, settings.text_encoder(said)), (CONFIG_JSON,)
     path = folder / CODEC_STATE_DICT
     texts, _ = settings.peek(path)

@@ -169,13 +169,31 @@ def peek(path: Path) -> tuple[dict[str, str], str]:
         strings = list(_strings(pickled))
     except (OSError, zipfile.BadZipFile, StopIteration, ValueError, EOFError) as error:
         raise bad_file(path, "is no export of audiocraft: it cannot be read") from error
-    texts = {key: value for key, value in pairwise(strings) if key in ("xp.cfg", "pretrained")}
+    texts = {
+        key: value
+        for key, value in pairwise(strings)
+        if key in ("xp.cfg", "pretrained") and value is not None
+    }
     stored = next((kind for name, kind in STORED.items() if name in pickled), "float32")
     return texts, stored
 
 
-def _strings(pickled: bytes) -> Iterator[str]:
-    """Every string of a pickle, as it comes."""
-    for _, value, _ in pickletools.genops(pickled):
-        if isinstance(value, str):
-            yield value
+def read(path: Path) -> tuple[Settings, str]:
+    """The settings of an exported checkpoint, and what its tensors are stored as; see `peek`."""
+    texts, stored = peek(path)
+    if "xp.cfg" not in texts:
+        raise bad_file(
+            path,
+            "has no settings in words, so it holds objects or is no export: export it again with "
+            "audiocraft's export_lm or export_encodec",
+        )
+    return parse(path, texts["xp.cfg"]), stored
+
+
+def _strings(pickled: bytes) -> Iterator[str | None]:
+    """Every string of a pickle as it comes, and None for whatever else there is."""
+    for opcode, value, _ in pickletools.genops(pickled):
+        if "UNICODE" in opcode.name:
+            yield str(value)
+        elif "PUT" not in opcode.name and opcode.name != "MEMOIZE":  # which only number it
+            yield None

@@ -113,8 +113,8 @@ def test_a_tokenizer_that_is_missing_is_t5s(hub: Hub, models: dict[int, Path]) -
     MusicGen.load(fetch(hub))
 
 
-def test_shards_are_all_fetched(hub: Hub, mono: MusicGen, tmp_path: Path) -> None:
-    mono.network.save_pretrained(tmp_path / "split", max_shard_size="500KB")
+def test_shards_are_all_fetched(hub: Hub, models: dict[int, Path], tmp_path: Path) -> None:
+    MusicGen.load(models[1]).network.save_pretrained(tmp_path / "split", max_shard_size="500KB")
     files = hub.repositories[NAME]
     del files[WEIGHTS]
     files |= {
@@ -134,7 +134,7 @@ def test_an_export_of_audiocraft_brings_text_encoder_and_codec(
     hub.repositories[T5] = content(exported / "t5-base") | {"pytorch_model.bin": b"pickled"}
     shutil.rmtree(exported / "t5-base")
     layout.point(exported, CODEC)
-    mono.codec.save_pretrained(tmp_path / "codec")
+    MusicGen.load(models[1]).codec.save_pretrained(tmp_path / "codec")
     hub.repositories[CODEC] = content(tmp_path / "codec")
     hub.repositories["thepatch/gary_2.0"] = content(exported)
     folder = fetch(hub, "thepatch/gary_2.0")

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,14 @@ def test_a_damaged_export_is_refused(exported: Path, content: bytes) -> None:
     (exported / "state_dict.bin").write_bytes(content)
     with pytest.raises(SidemanError) as error:
         read_info(exported)
+    assert error.value.code is Code.BAD_FILE
+
+
+def test_an_export_with_objects_in_it_is_neither_run_nor_taken(exported: Path) -> None:
+    told = {"xp.cfg": Namespace(lm_model="transformer_lm"), "best_state": {}}
+    torch.save(told, exported / "state_dict.bin")
+    with pytest.raises(SidemanError, match="export_lm") as error:
+        installing.copy(exported)
     assert error.value.code is Code.BAD_FILE
 
 
