@@ -12,10 +12,14 @@ STEPS = 10
 """Of the system's niceness, between the engine and its workers."""
 
 
-def give_way() -> None:
+FURTHER_STEPS = 15
+"""For who makes sound: it is made far ahead, and notes are not."""
+
+
+def give_way(steps: int = STEPS) -> None:
     """Stand behind whoever started this process."""
     if hasattr(os, "nice"):
-        os.nice(STEPS)
+        os.nice(steps)
 
 
 def go_first(behind: int = 0) -> bool:

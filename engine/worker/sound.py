@@ -530,7 +530,7 @@ def main(memory_mb: int = 0) -> int:
     # Whatever a library prints must not get between the messages.
     line = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    priority.give_way()
+    priority.give_way(priority.FURTHER_STEPS)
     inbox = Inbox(sys.stdin.buffer, wire.for_worker)
     use_processors()
     worker = SoundWorker(Outlet(line).say, budget=memory_mb * MIB or None)

@@ -252,4 +252,4 @@ def test_a_recorded_loop_goes_on_from_the_command_line(music_data: Path, tmp_pat
     made = audio.astype(np.float32)
     assert true_peak(made, rate) <= -1.0
     quieter = loudness(original, rate) - loudness(made, rate)
-    assert -0.5 <= quieter and (quieter < 1.0 or true_peak(made, rate) > -1.3)
+    assert quieter >= -0.5 and (quieter < 1.0 or true_peak(made, rate) > -1.3)

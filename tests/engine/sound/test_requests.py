@@ -23,6 +23,12 @@ def chunks(band: Band, req: int = 1) -> list[ClipAudio]:
     return [reply for reply in band.of(req) if isinstance(reply, ClipAudio)]
 
 
+def said(band: Band, kind: type[Any], req: int = 1) -> Any:
+    """The one reply of that kind to a request."""
+    (found,) = (reply for reply in band.of(req) if isinstance(reply, kind))
+    return found
+
+
 def sound_of(band: Band, req: int = 1) -> np.ndarray:
     """What lies in the take's file."""
     audio, rate = soundfile.read(chunks(band, req)[0].path, always_2d=True, dtype="float32")
@@ -42,8 +48,7 @@ class TestOneTake:
         assert studio.order() == [
             "accepted", "clip/open", "clip/audio", "clip/close", "done",
         ]  # fmt: skip
-        (opened,) = (r for r in studio.of(1) if isinstance(r, ClipOpen))
-        (closed,) = (r for r in studio.of(1) if isinstance(r, ClipClose))
+        opened, closed = said(studio, ClipOpen), said(studio, ClipClose)
         assert (opened.bar, opened.bars) == (1, 2)
         assert closed.count == len(chunks(studio))
 
@@ -151,7 +156,7 @@ class TestWhatItGoesOnFrom:
         make(studio)
         studio.ask(2, verb="variation", seed=8)
         studio.pump()
-        opened = [r for r in studio.of(2) if isinstance(r, ClipOpen)][0]
+        opened = said(studio, ClipOpen, 2)
         assert (opened.bar, opened.bars) == (1, 2)
         assert [Path(p.path).name for p in studio_wish(studio, 2).past] == ["loop.wav"]
 
@@ -336,7 +341,7 @@ class TestTime:
         studio.transport(4, playing=True)
         studio.conductor.sound.requests.speed.first = 2.5
         studio.ask(2, verb="audio", bars=1)
-        accepted = [r for r in studio.of(2) if isinstance(r, Accepted)][0]
+        accepted = said(studio, Accepted, 2)
         assert accepted.bar == 6
         assert [r.rule for r in studio.of(2) if isinstance(r, Late)] == ["move"]
 
@@ -353,7 +358,7 @@ class TestTime:
         studio.wait(2.0)
         assert [r.rule for r in studio.of(2) if isinstance(r, Late)] == ["move"]
         studio.pump()
-        opened = [r for r in studio.of(2) if isinstance(r, ClipOpen)][0]
+        opened = said(studio, ClipOpen, 2)
         assert opened.bar == 6 and studio.order(2)[-1] == "done"
         assert {chunk.bar for chunk in chunks(studio, 2)} == {6}
 
@@ -362,7 +367,7 @@ class TestTime:
         studio.conductor.sound.requests.speed.first = 2.5
         studio.ask(2, verb="audio", bars=4, late="shorten")
         studio.pump()
-        opened = [r for r in studio.of(2) if isinstance(r, ClipOpen)][0]
+        opened = said(studio, ClipOpen, 2)
         assert (opened.bar, opened.bars) == (5, 4)
 
     def test_a_slow_machine_begins_ahead(self, studio: Band) -> None:
@@ -370,7 +375,7 @@ class TestTime:
         studio.transport(4, playing=True)
         studio.conductor.sound.requests.speed.pace = 2.0
         studio.ask(2, verb="audio", bars=4)
-        accepted = [r for r in studio.of(2) if isinstance(r, Accepted)][0]
+        accepted = said(studio, Accepted, 2)
         assert accepted.bar == 9
 
     def test_bars_that_are_late_are_said_once_each(self, studio: Band) -> None:
