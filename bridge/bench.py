@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import platformdirs
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ TRIGGERS = 30
 TAKES = 10
 PINGS = 200
 STEPS = 500
+SOUND_FRAMES = 100
 SETTLE = 0.1
 """Seconds between the last note played and the trigger."""
 
@@ -80,7 +82,7 @@ def run_bench(*, json: bool) -> int:
     from bridge.files.atomic import replacing
 
     model, speed, step = _decoding()
-    rows = [step, *_playing(), *_midi()]
+    rows = [step, *_playing(), *_midi(), *_sound()]
     facts = {
         "format": FORMAT,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -177,6 +179,44 @@ def _midi() -> Iterator[Row]:
         yield Row("MIDI note after its moment", "ms", Spread.of(measure().late_ms))
     except SidemanError as problem:
         print(f"MIDI is not measured: {problem.text}", file=sys.stderr)
+
+
+def _sound() -> Iterator[Row]:
+    """A frame of the model that loops are continued with, or of a tiny one where that is missing.
+
+    As a take has it: with guidance, in its second half.
+    """
+    import time
+
+    from bridge.measure import Spread
+    from engine import presets
+    from engine.errors import SidemanError
+    from engine.models import audio, store
+    from engine.models.folder import read_info
+    from engine.models.musicgen.known import TINY
+    from engine.sound.rack import DEFAULT, installed
+
+    if not installed():
+        print("sound is not measured: the extra `audio` is not installed", file=sys.stderr)
+        return
+    try:
+        folder = store.find(presets.load(DEFAULT).model)
+    except SidemanError:
+        from engine.models.musicgen.installing import make
+
+        folder = make(TINY[1])
+    model = audio.family(read_info(folder).family).load(folder)
+    frames = (model.trained_frames or SOUND_FRAMES) // 2
+    stream = model.open(1, frames=frames + SOUND_FRAMES, sampling=audio.Sampling(), seeds=[0])
+    silence = model.encode(np.zeros((frames * model.hop, model.channels), np.float32))
+    stream.prime([silence], [audio.Cue("a slow beat")])
+    steps = []
+    for _ in range(SOUND_FRAMES - 1):
+        begun = time.perf_counter()
+        stream.step()
+        steps.append(time.perf_counter() - begun)
+    what = f"audio step, {model.name} ({float(1000 / model.frame_rate):g} ms of sound)"
+    yield Row(what, "ms", Spread.of(steps[1:], 1000))
 
 
 def _playing() -> Iterator[Row]:
