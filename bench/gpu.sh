@@ -1,13 +1,14 @@
 #!/bin/sh
-# What only a machine with an NVIDIA GPU can say: that the CUDA step computes what the others do,
-# how fast it is, and what the model that ships learns there. Tables and weights go into the folder
-# that is named.
+# What only a machine with an NVIDIA GPU can say: that the CUDA steps compute what the others do,
+# how fast they are, with MIDI and with MusicGens of the published sizes, and what the model that
+# ships learns there. Tables and weights go into the folder that is named.
 #
 #   bench/gpu.sh FOLDER        PYTHON=/path/to/python for another than .venv's
 #                              SIDEMAN_DATA=folder of the music; without it nothing is trained
 #                              MINUTES=20 of training
 #
-# Exit status 1 where there is no GPU, or where anything is wrong.
+# Exit status 1 where there is no GPU, where anything is wrong, or where a MusicGen is slower than
+# is claimed; the rest is measured even so.
 set -eu
 
 [ $# -eq 1 ] || { echo "usage: bench/gpu.sh FOLDER" >&2; exit 2; }
@@ -36,7 +37,8 @@ PROBE
 } > "$folder/machine.md"
 
 echo "== parity: the tests that need CUDA" >&2
-"$python" -m pytest -q -rs tests/engine/models/rwkv -k cuda > "$folder/tests.txt" 2>&1 \
+"$python" -m pytest -q -rs tests/engine/models/rwkv tests/engine/models/musicgen -k cuda \
+    > "$folder/tests.txt" 2>&1 \
     || { tail -n 30 "$folder/tests.txt" >&2; echo "error: a CUDA test failed" >&2; exit 1; }
 tail -n 1 "$folder/tests.txt" >&2
 
@@ -44,6 +46,15 @@ echo "== parity and speed of the step" >&2
 "$python" bench/torch_step.py --device cuda > "$folder/step.md" \
     || { cat "$folder/step.md" >&2; echo "error: the CUDA step is wrong" >&2; exit 1; }
 cat "$folder/step.md"
+
+status=0
+for bench in audio_step audio_take; do
+    echo "== $bench: MusicGen small, medium and large, of random weights" >&2
+    "$python" "bench/$bench.py" --device cuda > "$folder/$bench.md" \
+        || { echo "error: $bench did not come to its end" >&2; status=1; }
+    cat "$folder/$bench.md"
+    ! grep -q "DOES NOT HOLD" "$folder/$bench.md" || status=1
+done
 
 midis=${SIDEMAN_DATA:-../shared/data}/midi
 if [ -d "$midis" ]; then
@@ -59,3 +70,4 @@ else
     echo "no music at $midis: nothing is trained" >&2
 fi
 echo "tables are in $folder" >&2
+exit $status

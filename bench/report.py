@@ -30,6 +30,8 @@ BENCHES = {
     "next_bar": ("Next bar, in time", ["--requests", "20"]),
     "midi_jitter": ("MIDI out", ["--notes", "2000", "--peer-notes", "1000", "--bars", "4"]),
     "midi_clock": ("MIDI clock in", ["--songs", "2"]),
+    "audio_step": ("A step of MusicGen", ["--frames", "60"]),
+    "audio_take": ("MusicGen to sound", ["--seconds", "2", "--takes", "2", "--requests", "3"]),
     "osc_load": ("OSC under load", ["--seconds", "3"]),
 }
 """Script, title, and what makes it quick."""

@@ -11,6 +11,17 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RUNS = {
+    "audio_step": ["--sizes", "2 layers, tiny", "--frames", "30"],
+    "audio_take": [
+        "--sizes",
+        "2 layers, tiny",
+        "--seconds",
+        "1",
+        "--takes",
+        "1",
+        "--requests",
+        "1",
+    ],
     "first_note": ["--triggers", "1", "--no-peers"],
     "mask": ["--takes", "1"],
     "midi_jitter": ["--notes", "400", "--peer-notes", "200", "--bars", "1"],
