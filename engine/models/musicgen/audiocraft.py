@@ -238,6 +238,7 @@ def _codec(folder: Path) -> Any:
 
 
 def _codec_config(path: Path, settings: Settings) -> Any:
+    """The codec's settings; what is left unsaid is as audiocraft's classes have it."""
     ratios = at(settings, "seanet.ratios")
     if not isinstance(ratios, list) or not all(isinstance(r, int) and r > 0 for r in ratios):
         raise bad_file(path, f"seanet.ratios is {str(ratios)[:40]!r}")
@@ -260,9 +261,9 @@ def _codec_config(path: Path, settings: Settings) -> Any:
         residual_kernel_size=number(path, settings, "seanet.residual_kernel_size"),
         dilation_growth_rate=number(path, settings, "seanet.dilation_base"),
         use_causal_conv=bool(at(settings, "seanet.causal", False)),
-        pad_mode=at(settings, "seanet.pad_mode", "constant"),
+        pad_mode=at(settings, "seanet.pad_mode", "reflect"),
         compress=number(path, settings, "seanet.compress"),
         num_lstm_layers=number(path, settings, "seanet.lstm"),
         trim_right_ratio=float(at(settings, "seanet.decoder.trim_right_ratio", 1.0)),
-        use_conv_shortcut=not at(settings, "seanet.true_skip", False),
+        use_conv_shortcut=not at(settings, "seanet.true_skip", True),
     )

@@ -46,6 +46,8 @@ LANGUAGE_MODEL = {
     "transformer_lm.activation": "gelu",
     "transformer_lm.norm": "layer_norm",
     "transformer_lm.positional_embedding": "sin",
+    "transformer_lm.positional_scale": 1.0,
+    "transformer_lm.max_period": 10_000,
     "transformer_lm.xpos": False,
     "transformer_lm.layer_scale": None,
     "transformer_lm.past_context": None,

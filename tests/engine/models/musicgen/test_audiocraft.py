@@ -47,6 +47,40 @@ def test_settings_decide_where_the_tensors_do_not(
     assert MusicGen.load(folder).network.config.audio_encoder.pad_mode == "constant"
 
 
+def test_what_settings_leave_unsaid_is_as_audiocraft_has_it(
+    mono: MusicGen, models: dict[int, Path], tmp_path: Path
+) -> None:
+    def silent(said: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+        for name in ("pad_mode", "true_skip", "causal"):
+            del said["seanet"][name]
+
+    config = MusicGen.load(
+        layout.write(tmp_path, mono, models[1], change_codec=silent)
+    ).network.config.audio_encoder
+    assert config.pad_mode == "reflect"
+    assert not config.use_conv_shortcut and not config.use_causal_conv
+
+
+@pytest.mark.parametrize("what", ["books", "bins"])
+def test_a_codec_of_other_codes_is_refused(
+    what: str, mono: MusicGen, models: dict[int, Path], tmp_path: Path
+) -> None:
+    def other(said: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+        if what == "books":
+            said["rvq"]["n_q"] = 3
+            for name in [name for name in tensors if ".layers.3._codebook" in name]:
+                del tensors[name]
+            return
+        said["rvq"]["bins"] = 256
+        for name, tensor in tensors.items():
+            if "_codebook" in name and len(tensor) == 512:
+                tensors[name] = tensor[:256].clone()
+
+    error = refused(layout.write(tmp_path, mono, models[1], change_codec=other))
+    assert error.code == Code.BAD_FILE and "codec" in error.text
+    assert ("3 of 512" if what == "books" else "4 of 256") in error.text
+
+
 @pytest.mark.parametrize("exported", [True, False], ids=["transformers", "audiocraft"])
 def test_a_pointer_is_followed_to_a_folder_beside(
     exported: bool, mono: MusicGen, models: dict[int, Path], tmp_path: Path
