@@ -23,7 +23,7 @@ _EDGE = 128
 """Samples to each side that decide how high the sound goes between two of them."""
 _TIMES = 4
 """How much it is oversampled to see that."""
-MARGIN = 0.05
+_MARGIN = 0.05
 """dB kept free below the ceiling: for the samples beyond the edge, and for what a gain that moves
 adds between the samples."""
 
@@ -42,7 +42,7 @@ class Leveller:
         self.held = round(RAMP * rate) + _EDGE
         """Samples by which what comes out is behind what went in."""
         self._rate = rate
-        self._top = 10 ** ((ceiling - MARGIN) / 20)
+        self._top = 10 ** ((ceiling - _MARGIN) / 20)
         self._past = np.zeros((_EDGE, channels), np.float32)
         self._waiting = np.zeros((0, channels), np.float32)
         self._gains = np.zeros(0)

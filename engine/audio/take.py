@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict
 from fractions import Fraction
 from math import ceil, isfinite
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from engine.audio import Audio
 from engine.audio.compare import Reference
 from engine.audio.finish import Finish
-from engine.audio.level import CEILING, true_peak
-from engine.audio.leveller import MARGIN
+from engine.audio.leveller import Leveller
 from engine.audio.meter import Meter
 from engine.audio.plan import plan
 from engine.audio.prompt import heard
 from engine.audio.rank import Measures, cost, rank
-from engine.audio.tempo import Beat, fit, measure
+from engine.audio.tempo import Beat, fitting, measure
 from engine.audio.voice import Voice
 from engine.audio.wanted import PROMPT_SECONDS, Wanted
 from engine.models.audio import AudioModel, Codes
@@ -31,6 +30,9 @@ to hear how loud the take begins, and gives 240 ms after what is held back."""
 _MIX = 0x9E3779B97F4A7C15
 """2**64 by the golden ratio: the seeds of candidates lie far from those of other takes."""
 _SEEDS = 2**63
+
+
+T = TypeVar("T")
 
 
 class Take:
@@ -168,9 +170,11 @@ class Take:
         return self._given(self._finish.push(sound))
 
     def _given(self, sound: Audio) -> list[Audio]:
-        if sum(map(len, self._start)) < PROMPT_SECONDS * self.wanted.grid.rate:
+        """What leaves now, in chunks of a second at most."""
+        rate = self.wanted.grid.rate
+        if sum(map(len, self._start)) < PROMPT_SECONDS * rate:
             self._start.append(sound)
-        return [sound] if len(sound) else []
+        return [sound[at : at + rate] for at in range(0, len(sound), rate)]
 
     def _decide(self) -> Iterator[None]:
         """Choose the candidate whose first bar goes on best."""
@@ -203,22 +207,37 @@ class Take:
     def _whole(self) -> Iterator[list[Audio]]:
         """A take that was waited for: fitted to its bars, and of one gain."""
         wanted, rate = self.wanted, self.wanted.grid.rate
-        fitted = fit(self._taken(), wanted.grid, wanted.bar, wanted.bars)
+        fitted = yield from _resting(fitting(self._taken(), wanted.grid, wanted.bar, wanted.bars))
         self._beat = fitted.beat
         self._stretch = fitted.beat.ratio if fitted.stretched else None
-        yield []
         seconds = [fitted.audio[at : at + rate] for at in range(0, wanted.samples, rate)]
-        own = Meter(rate, fitted.audio.shape[1])
+        channels = fitted.audio.shape[1]
+        own = Meter(rate, channels)
         for second in seconds:
             own.push(second)
             yield []
         apart = self._finish.prompt_loudness - own.loudness()
-        most = CEILING - MARGIN - true_peak(fitted.audio, rate)
-        gain = 10 ** (min(apart if isfinite(apart) else 0.0, most) / 20)
+        # What the ceiling leaves of the gain by the end, it shall be from the beginning.
+        tried = Leveller(rate, channels, 10 ** (apart / 20) if isfinite(apart) else 1.0)
+        for second in seconds:
+            tried.push(second)
+            yield []
+        tried.flush()
+        gain = tried.gain
         self._finish = Finish(self._prompt, wanted.following, rate, wanted.samples, gain)
-        yield []
         for second in seconds:
             yield self._give(second)
+
+
+def _resting(work: Generator[None, None, T]) -> Generator[list[Audio], None, T]:
+    """Work that gives no sound, with its pauses and its result."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        yield []
 
 
 def _round(value: float | None, digits: int = 3) -> float | None:

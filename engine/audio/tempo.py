@@ -8,7 +8,7 @@ little, and where they meet most of them is where the beats are.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from engine.audio import Audio
 from engine.audio.grid import Grid, exactly
+from engine.audio.seam import crossfade
 from engine.audio.spectrum import magnitudes
 from engine.music import TICKS_PER_BEAT, Meter
 
@@ -42,6 +43,11 @@ SURE = 0.5
 """Confidence from which on a measured error is believed; syncopated loops of one bar stay below."""
 STEADY = 10.0
 """Milliseconds by which a piece may drift until its end; less is not heard, nor measured surely."""
+LISTENED = 40.0
+"""Seconds of a long take that its tempo is measured by: to a hundredth of what is heard."""
+PIECE, LEAD, FADE = 20.0, 0.5, 0.02
+"""Seconds that are stretched in one go, those around them that are looked at, and of a crossfade
+between two."""
 MENDABLE = 0.03
 """Errors of tempo up to this are stretched away unheard; more is reported."""
 
@@ -166,11 +172,42 @@ def fit(audio: Audio, grid: Grid, bar: int, bars: int) -> Fitted:
     slowly becomes shorter, so up to `MENDABLE` more than the bars should be there. A great error is
     left to be seen in the beat's verdict.
     """
+    work = fitting(audio, grid, bar, bars)
+    try:
+        while True:
+            next(work)
+    except StopIteration as done:
+        fitted: Fitted = done.value
+        return fitted
+
+
+def fitting(audio: Audio, grid: Grid, bar: int, bars: int) -> Generator[None, None, Fitted]:
+    """`fit` for who has other things to do: it rests after each piece, of a second at most."""
     samples = grid.length(bar, bars)
-    beat = measure(audio[:samples], grid, bar)
-    if beat.verdict is Verdict.STRETCH and len(audio) >= samples * beat.ratio:
-        return Fitted(exactly(stretch(audio, grid.rate, beat.ratio), samples), beat, True)
-    return Fitted(exactly(audio, samples), beat, False)
+    listened = max(grid.length(bar), min(samples, round(LISTENED * grid.rate)))
+    beat = measure(audio[:listened], grid, bar)
+    yield
+    if beat.verdict is not Verdict.STRETCH or len(audio) < samples * beat.ratio:
+        return Fitted(exactly(audio, samples), beat, False)
+    pieces = []
+    for piece in stretched(audio, grid.rate, beat.ratio):
+        pieces.append(piece)
+        yield
+    return Fitted(exactly(np.concatenate(pieces), samples), beat, True)
+
+
+def stretched(audio: Audio, rate: int, ratio: float) -> Iterator[Audio]:
+    """`stretch` piece by piece, of `PIECE` seconds each; where two meet they are crossfaded."""
+    size, lead, fade = (round(seconds * rate) for seconds in (PIECE, LEAD, FADE))
+    total = round(len(audio) / ratio)
+    beyond = audio[:0]
+    for start in range(0, total, size):
+        end = min(start + size, total)
+        first = max(0, round(start * ratio) - lead)
+        last = round((end + fade) * ratio) + lead
+        made = stretch(audio[first:last], rate, ratio)[start - round(first / ratio) :]
+        yield crossfade(beyond, made[: end - start])
+        beyond = made[end - start : end - start + fade]
 
 
 def stretch(audio: Audio, rate: int, ratio: float) -> Audio:

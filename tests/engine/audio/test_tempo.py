@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from engine.audio.grid import Grid
-from engine.audio.tempo import MENDABLE, Beat, Verdict, fit, measure, stretch
+from engine.audio.seam import CLICK, click
+from engine.audio.tempo import MENDABLE, Beat, Verdict, fit, measure, stretch, stretched
 from engine.music import Meter, MeterMap
 from tests.support.sounds import hits, noise, recorded_loops, sine
 
@@ -127,6 +128,25 @@ def test_a_piece_is_fitted_to_its_bars() -> None:
     assert wrong.beat.verdict is Verdict.REJECT
     assert abs(measure(slow.audio, grid, 5).drift_ms) < 5
     assert abs(measure(fast.audio, grid, 5).drift_ms) < 5
+
+
+@pytest.mark.parametrize("ratio", [0.98, 1.02])
+def test_a_long_piece_is_stretched_in_parts_that_meet(ratio: float) -> None:
+    pytest.importorskip("python_stretch")
+    tone = sine(220, 47, 32_000, -12)
+    parts = list(stretched(tone, 32_000, ratio))
+    made = np.concatenate(parts)
+    assert len(parts) == 3
+    assert abs(len(made) - len(tone) / ratio) <= 1
+    assert abs(len(made) - len(stretch(tone, 32_000, ratio))) <= 1
+    for at in np.cumsum([len(part) for part in parts])[:-1]:
+        assert click(made[:at], made[at:], 32_000, 640) <= CLICK
+        around = made[at - 3200 : at + 3200, 0]
+        level = np.sqrt((around.reshape(-1, 640) ** 2).mean(axis=1))
+        assert level.max() / level.min() < 1.3
+    beats = np.concatenate(list(stretched(played(120, 20, 0.0, ratio, kind="kick"), 32_000, ratio)))
+    found = measure(beats, Grid(32_000, 120))
+    assert abs(found.drift_ms) < 5 and abs(found.offset_ms) < 5
 
 
 @pytest.mark.parametrize(
