@@ -109,7 +109,7 @@ def run_continue(options: ContinueOptions) -> int:
     if options.append and heard is not None:
         whole = np.concatenate([resampled(heard.audio, heard.rate, rate), made])
     write_audio(options.output, whole, rate, options.encoding)
-    _report(options, take, made, rate, 120.0 if heard is None else heard.bpm)
+    _report(options, take, made, rate, bpm_of(options, heard))
     return 0
 
 
@@ -121,7 +121,7 @@ def play_on(
     progress: Callable[[float], None] = lambda part: None,
 ) -> tuple[Take, Audio]:
     """The take that follows, and its sound [frames, channels] at ``rate``."""
-    bpm = options.bpm or (120.0 if heard is None else heard.bpm)
+    bpm = bpm_of(options, heard)
     end = 0 if heard is None else heard.bars
     replies, recording = Replies(), Recording(progress)
     conductor = Conductor(
@@ -166,6 +166,11 @@ def play_on(
     run()
     take = conductor.session.takes[max(conductor.session.takes)]
     return take, recording.sounds[take.number]
+
+
+def bpm_of(options: ContinueOptions, heard: Heard | None) -> float:
+    """The tempo that was asked for, or IN's, or 120."""
+    return options.bpm or (120.0 if heard is None else heard.bpm)
 
 
 def resampled(audio: Audio, own: int, rate: int) -> Audio:

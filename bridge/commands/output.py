@@ -58,7 +58,8 @@ class Progress:
         if step > self._shown:
             self._shown = step
             before, after = ("\r", "") if self._terminal else ("", "\n")
-            print(f"{before}{self._what}: {part:.0%}", end=after, file=self._stream, flush=True)
+            percent = step if self._terminal else 10 * step
+            print(f"{before}{self._what}: {percent}%", end=after, file=self._stream, flush=True)
 
     def close(self) -> None:
         """End the line."""

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
-from bridge.files.audio_file import read_audio, write_audio
 from bridge.files.midi_file import read_midi
-from engine.audio.grid import Grid
-from engine.audio.refuse import check_prompt
 from engine.errors import Code, SidemanError
 from engine.music import MeterMap, Note
 from engine.past import Past, Spot, lay_out, lay_out_sound
@@ -51,6 +48,11 @@ def record(path: Path, folder: Path, spot: Spot) -> Past:
     There it stays as it was heard, whatever becomes of the file. Raises ``bad-file`` and
     ``no-context`` for what nothing can go on from.
     """
+    # Most sessions have no sound, and what reads it takes a while to import.
+    from bridge.files.audio_file import read_audio, write_audio
+    from engine.audio.grid import Grid
+    from engine.audio.refuse import check_prompt
+
     audio, rate = read_audio(path, LONGEST)
     check_prompt(audio, Grid(rate, spot.bpm, spot.meters))
     kept = recording(folder)

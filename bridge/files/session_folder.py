@@ -17,10 +17,9 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from bridge.files.atomic import replacing
-from bridge.files.audio_file import Recorder
 from bridge.files.midi_file import write_midi
 from bridge.files.midi_song import MidiSong, MidiTrack, Tempo, restruck
 from engine.conductor import Conductor
@@ -32,6 +31,9 @@ from engine.takes import Take
 from engine.tape import Tape
 from engine.triggers import Action, Trigger
 from engine.worker.wire import row
+
+if TYPE_CHECKING:
+    from bridge.files.audio_file import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -171,6 +173,8 @@ class Scribe:
     def _record(self, number: int, chunk: Chunk) -> None:
         recorder = self._recorders.get(number)
         if recorder is None:
+            from bridge.files.audio_file import Recorder  # imported where there is sound
+
             path = self._stem(number).with_suffix(".wav")
             recorder = Recorder(path, chunk.total, chunk.rate, chunk.channels)
             self._recorders[number] = recorder
