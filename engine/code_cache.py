@@ -22,7 +22,7 @@ from platformdirs import user_cache_path
 
 STEP = ("mathematics", "matmul", "numba_step", "panels", "vectors", "architecture", "packed")
 
-RECALL = ("contexts", "chains", "blend", "compiled")
+RECALL = ("contexts", "chains", "blend", "together", "compiled")
 
 SOURCES = (
     "code_cache",

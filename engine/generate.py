@@ -203,11 +203,9 @@ class Making:
     def _expected(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """Logits of the music that comes next in some of the live drafts ``[B, V]``."""
         logits = self._logits[:, : len(self._vocabulary.music)]
-        if len(rows) < len(logits):
-            logits = logits[rows]
-        if self._recollection is None or not rows:
-            return logits
-        return self._recollection.expect(logits, rows)
+        if self._recollection is not None and rows:
+            return self._recollection.expect(logits, rows)
+        return logits[rows] if len(rows) < len(logits) else logits
 
     # Infill: several candidates for each variation, and the one that leads best to what follows
 

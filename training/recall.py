@@ -21,7 +21,7 @@ from engine.recall import contexts, loops
 from engine.recall.blend import BASE_FEATURES, CONTEXT_FEATURES, SURE
 from engine.recall.contexts import COUNT, KIND_COUNT
 from engine.recall.gate import Gate
-from engine.recall.memory import Findings, Past, softmax
+from engine.recall.memory import Findings, Past
 from engine.tokens.vocabulary import Vocabulary
 from training.data import TRANSPOSITIONS, TokenSet
 
@@ -83,6 +83,18 @@ def network_logits(model: Rwkv7, tokens: NDArray[np.integer], begin: int) -> Ite
     for start in range(0, len(tokens), SEGMENT):
         logits, state = model(whole[None, start : start + SEGMENT + 1][:, :-1], state)
         yield logits[0].float().cpu()
+
+
+def softmax(
+    logits: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Probabilities ``[B, V]``, their entropy in nats and the largest of each row ``[B]``."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    chances = np.exp(shifted)
+    total = chances.sum(axis=1)
+    chances /= total[:, None]
+    entropy = np.log(total) - np.einsum("bv,bv->b", chances, shifted)
+    return chances, entropy, 1 / total
 
 
 class Listening:

@@ -115,6 +115,8 @@ class Balance:
     def __init__(self, scales: Scales, strength: float) -> None:
         """``strength`` 0 leaves all as it is."""
         self._scales = scales
+        self._called: int | None = None
+        """The Program token whose pitch comes next."""
         self._strength = strength
         self._last = dict.fromkeys(scales.shares, (-1, 0))
         """The last pitch of each program, and how often it came in a row."""
@@ -129,18 +131,24 @@ class Balance:
         surplus = math.log((count + PATIENCE * share) / share)
         return self._strength * (LIKELY * math.log(share) - EVEN * surplus)
 
-    def accept(self, program: int, token: int) -> None:
-        """The take goes on with this pitch of the instrument of a Program token."""
-        if program in self._counts:
-            last, row = self._last[program]
-            self._last[program] = token, row + 1 if token == last else 1
-            pitch_class = (token - self._scales.lowest) % 12
-            self._counts[program][pitch_class] += 1
-            self._leans[program][pitch_class] = self._lean(program, pitch_class)
+    def accept(self, token: int) -> None:
+        """The take goes on with this token."""
+        program = self._called
+        if program is None:
+            if token in self._leans:
+                self._called = token
+            return
+        self._called = None
+        last, times = self._last[program]
+        self._last[program] = token, times + 1 if token == last else 1
+        pitch_class = (token - self._scales.lowest) % 12
+        self._counts[program][pitch_class] += 1
+        self._leans[program][pitch_class] = self._lean(program, pitch_class)
 
-    def urge(self, row: NDArray[np.float32], program: int) -> None:
-        """Lean the log-probabilities ``[V]`` of what a Program token is followed by, in place."""
-        if program in self._leans:
+    def urge(self, row: NDArray[np.float32]) -> None:
+        """Lean the log-probabilities ``[V]`` of a pitch that comes next, in place."""
+        program = self._called
+        if program is not None:
             row[self._scales.pitches] += self._leans[program][self._scales.classes]
             pitch, times = self._last[program]
             if times >= self._scales.rows[program]:

@@ -55,6 +55,7 @@ def blend(
     shares: Reals,
     seen: Reals,
     parts: Reals,
+    counts: Numbers,
 ) -> None:
     """Turn the network's ``chances`` ``[V]`` into the mixture's, in place.
 
@@ -65,25 +66,32 @@ def blend(
 
     What was found is left behind: the tokens ``found`` ``[COUNT, LATEST]`` (-1 where there are no
     more) and their ``shares``, of each context its weight and largest share ``seen`` ``[COUNT, 2]``
-    and ``parts`` ``[COUNT + 1]`` of network and contexts in the mixture.
+    and ``parts`` ``[COUNT + 1]`` of network and contexts in the mixture; ``counts`` ``[COUNT]`` are
+    places in the take itself.
     """
     most = len(keys) - 1
     highest = base[kind, 0] + entropy / 4 * base[KIND_COUNT, 0] + peak * base[KIND_COUNT + 1, 0]
     parts[0] = highest
+    counts[:] = 0
+    for i in range(own_last - 1, own_first - 1, -1):
+        # Hardly any place has any of them: what asks for all at once is one instruction.
+        any_here = False
+        for column in range(COUNT):
+            any_here |= own_contexts[i, column] == query[column]
+        if any_here:
+            for column in range(COUNT):
+                if own_contexts[i, column] == query[column] and counts[column] < LATEST:
+                    found[column, counts[column]] = own_tokens[i]
+                    counts[column] += 1
     for column in range(COUNT):
-        count = 0
+        count = int(counts[column])
         weight = 1.0
         total = 0.0
+        for k in range(count):
+            shares[column, k] = weight
+            total += weight
+            weight *= FADING
         key = int(query[column])
-        i = own_last - 1
-        while i >= own_first and count < LATEST:
-            if own_contexts[i, column] == key:
-                found[column, count] = own_tokens[i]
-                shares[column, count] = weight
-                total += weight
-                weight *= FADING
-                count += 1
-            i -= 1
         slot = (key >> 24) & most
         while keys[slot] != FREE and keys[slot] != key:
             slot = (slot + 1) & most

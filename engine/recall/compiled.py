@@ -9,12 +9,14 @@ from __future__ import annotations
 from functools import lru_cache
 
 from numba import types
+from numba.extending import register_jitable
 
 from engine import code_cache
 from engine.recall.blend import blend
 from engine.recall.chains import link, unlink
 from engine.recall.contexts import walk
 from engine.recall.loops import Loops
+from engine.recall.together import advance, mix
 
 LONG, REAL = types.int64, types.float64
 
@@ -32,16 +34,30 @@ BLEND = types.void(
     TOKENS, PLACES, NUMBERS, TOKENS,
     TOKENS, CONTEXTS, LONG, LONG,
     TABLE, _array(REAL, 3),
-    PLACES, TABLE, TABLE, REALS,
+    PLACES, TABLE, TABLE, REALS, NUMBERS,
+)  # fmt: skip
+ROW, ROWS, STATES = _array(types.float32, 1), _array(types.float32, 2), _array(LONG, 2)
+OWN_CONTEXTS = _array(LONG, 3)
+ADVANCE = types.void(NUMBERS, NUMBERS, NUMBERS, STATES, PLACES, OWN_CONTEXTS, NUMBERS)
+MIX = types.void(
+    ROWS, ROWS, ROW, ROW, ROW, NUMBERS,
+    TOKENS, PLACES, NUMBERS, TOKENS,
+    STATES, PLACES, OWN_CONTEXTS, LONG, NUMBERS,
+    TABLE, _array(REAL, 3),
+    PLACES, TABLE, TABLE, REALS, NUMBERS,
 )  # fmt: skip
 
 
 @lru_cache
 def loops() -> Loops:
     """All of them, out of the cache or compiled now."""
+    for part in (walk, blend):
+        register_jitable(part)
     return Loops(
         walk=code_cache.compiled(walk, WALK, nogil=True),
         link=code_cache.compiled(link, LONG(*CHAIN), nogil=True),
         unlink=code_cache.compiled(unlink, types.void(*CHAIN), nogil=True),
         blend=code_cache.compiled(blend, BLEND, nogil=True),
+        advance=code_cache.compiled(advance, ADVANCE, nogil=True),
+        mix=code_cache.compiled(mix, MIX, nogil=True),
     )

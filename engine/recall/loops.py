@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from engine.recall import blend, chains, contexts
+from engine.recall import blend, chains, contexts, together
 
 Loop = Callable[..., Any]
 
@@ -19,9 +19,13 @@ class Loops:
     link: Loop
     unlink: Loop
     blend: Loop
+    advance: Loop
+    mix: Loop
 
 
-_fastest = Loops(contexts.walk, chains.link, chains.unlink, blend.blend)
+_fastest = Loops(
+    contexts.walk, chains.link, chains.unlink, blend.blend, together.advance, together.mix
+)
 
 
 def fastest() -> Loops:

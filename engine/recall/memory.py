@@ -61,6 +61,9 @@ KNOWN = np.array([kind in (PROGRAM, PITCH, VELOCITY) for kind in range(KIND_COUN
 LOAD = 2
 """Slots of the table for each context at least."""
 
+NONE = -1
+"""In the place of a token that is no music."""
+
 NARROW = 0.01
 """At this top-p and below nothing but the likeliest token is left."""
 
@@ -99,9 +102,7 @@ class Past:
         first, last = self.length, self.length + len(fresh)
         self.tokens[first:last] = fresh
         loops.walk(self.tokens, first, last, self.kinds, self.state, self.contexts)
-        self.filled += loops.link(
-            self.contexts, first, last, self.earlier, self.keys, self.latest
-        )
+        self.filled += loops.link(self.contexts, first, last, self.earlier, self.keys, self.latest)
         self.length = last
 
     def has_room(self, tokens: int) -> bool:
@@ -112,9 +113,7 @@ class Past:
     def take_back(self, length: int, state: Numbers) -> None:
         """Be ``length`` tokens long again, where ``state`` was the state."""
         loops = fastest()
-        loops.unlink(
-            self.contexts, length, self.length, self.earlier, self.keys, self.latest
-        )
+        loops.unlink(self.contexts, length, self.length, self.earlier, self.keys, self.latest)
         self.length = length
         self.state = state.copy()
         loops.walk(self.tokens, length, length, self.kinds, self.state, self.contexts)
@@ -261,21 +260,20 @@ class Memory:
             """The bar of the song that lies so many bars back; nothing before the first."""
             return marks[-bars].bar.notes if bars < len(marks) else None
 
-        bars, count = len(wish.rooms), wish.variations * wish.candidates
+        scales = outlook.scales
+        if wish.key is not None or any(room.chords for room in wish.rooms):
+            scales = None  # the wish says itself which pitches are to sound
         courses = [
             Course(
                 earlier,
-                Habit(outlook.echoes, bars, *lot, outlook.around),
+                Habit(outlook.echoes, len(wish.rooms), *lot, outlook.around),
                 self._signs,
                 frozenset(wish.programs),
+                None if scales is None else Balance(scales, wish.recall),
             )
             for lot in _lots(wish)
         ]
-        balances: list[Balance] = []
-        says_its_pitches = wish.key is not None or any(room.chords for room in wish.rooms)
-        if outlook.scales is not None and not says_its_pitches:
-            balances = [Balance(outlook.scales, wish.recall) for _ in range(count)]
-        return Recollection(self._past, self.gate, courses, wish.recall * says, balances)
+        return Recollection(self._past, self.gate, courses, wish.recall * says)
 
 
 def _lots(wish: Wish) -> list[tuple[int, int]]:
@@ -295,65 +293,56 @@ class Recollection:
         gate: Gate,
         courses: Sequence[Course],
         says: NDArray[np.float32],
-        balances: Sequence[Balance] = (),
     ) -> None:
-        """``says`` is the share of the past after each kind of token. There is a balance for each
-        course, or for none.
-        """
+        """``says`` is the share of the past after each kind of token."""
         past.readers.add(self)
         self._past = past
         self._gate = gate
         self._says = says
-        self._takes = [
-            (Sequel(past), course, balances[i] if balances else None)
-            for i, course in enumerate(courses)
-        ]
+        self._courses = list(courses)
+        self._own = Sequels(past, len(courses))
+        self._logits = self._chances = np.zeros((0, 0), dtype=np.float32)
         self._findings = Findings()
 
     def expect(
         self, logits: NDArray[np.float32], rows: Sequence[int] | None = None
     ) -> NDArray[np.float32]:
-        """Log-probabilities ``[B, V]``: what the network expects by its ``logits`` ``[B, V]``,
-        mixed with what followed before. They are of the takes ``rows``; None is all.
+        """Log-probabilities ``[n, V]``: what the network expects by the ``logits`` ``[B, V]`` of
+        all takes, mixed with what followed before. They are of the takes ``rows``; None is all.
+
+        Valid until the next call.
         """
-        takes = self._takes if rows is None else [self._takes[row] for row in rows]
-        chances, entropy, peak = softmax(logits)
-        alone = chances.copy()
-        past, gate, blend = self._past, self._gate, fastest().blend
-        shares = np.empty((len(chances), 1), dtype=np.float32)
-        for row, (own, course, _) in enumerate(takes):
-            kind = own.kind
-            shares[row] = self._says[kind] * course.share
-            blend(
-                chances[row], kind, float(entropy[row]), float(peak[row]),
-                own.contexts[own.length],
-                past.tokens, past.earlier, past.keys, past.latest,
-                own.tokens, own.contexts, own.first, own.length,
-                gate.base, gate.experts, *self._findings.arrays,
-            )  # fmt: skip
-        alone -= chances
-        alone *= 1 - shares
-        chances += alone
-        expected = np.log(np.maximum(chances, np.finfo(np.float32).tiny))
-        for row, (own, course, balance) in enumerate(takes):
-            if balance is not None and own.kind == PROGRAM and course.free:
-                balance.urge(expected[row], own.program)
-            expected[row] /= course.warmth
-            course.urge(expected[row])
-        return expected
+        courses, at = self._courses, self._own.rows
+        if rows is not None and len(rows) < len(courses):
+            courses, at, logits = [courses[row] for row in rows], at[rows], logits[rows]
+        if self._chances.shape != logits.shape:
+            self._chances, self._logits = np.empty((2, *logits.shape), np.float32)
+        own, past, gate, chances = self._own, self._past, self._gate, self._chances
+        np.subtract(logits, np.maximum.reduce(logits, axis=1, keepdims=True), out=self._logits)
+        np.exp(self._logits, out=chances)
+        share = np.array([c.share if c.free else 1.0 for c in courses], np.float32)
+        fastest().mix(
+            chances, self._logits, np.add.reduce(chances, axis=1), self._says, share, at,
+            past.tokens, past.earlier, past.keys, past.latest,
+            own.states, own.tokens, own.contexts, own.first, own.lengths,
+            gate.base, gate.experts, *self._findings.arrays,
+        )  # fmt: skip
+        np.log(chances, out=chances)
+        for row, course in zip(chances, courses, strict=True):
+            course.urge(row)
+        return chances
 
     def accept(self, tokens: Sequence[int | None]) -> None:
         """Each take goes on with its token ``[B]``; None is one that is no music."""
-        for (own, course, balance), token in zip(self._takes, tokens, strict=True):
+        self._own.add([NONE if token is None else token for token in tokens])
+        for course, token in zip(self._courses, tokens, strict=True):
             if token is not None:
-                own.add(token)
                 course.accept(token)
-                if balance is not None and own.kind == PITCH:
-                    balance.accept(own.program, token)
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these takes only, in this order."""
-        self._takes = [self._takes[row] for row in rows]
+        self._own.keep(rows)
+        self._courses = [self._courses[row] for row in rows]
 
 
 class Findings:
@@ -364,51 +353,38 @@ class Findings:
         self.shares: Reals = np.zeros((COUNT, LATEST), dtype=np.float64)
         self.seen: Reals = np.zeros((COUNT, 2), dtype=np.float64)
         self.parts: Reals = np.zeros(COUNT + 1, dtype=np.float64)
-        self.arrays = (self.found, self.shares, self.seen, self.parts)
+        self.counts: Numbers = np.zeros(COUNT, dtype=np.int64)
+        self.arrays = (self.found, self.shares, self.seen, self.parts, self.counts)
 
 
-class Sequel:
-    """One take's own tokens, behind the last ones of the past."""
+class Sequels:
+    """The own tokens of takes side by side, behind the last ones of the past that they share."""
 
-    def __init__(self, past: Past, room: int = 512) -> None:
+    def __init__(self, past: Past, takes: int, room: int = 512) -> None:
         tail = past.tokens[max(0, past.length - TAIL) : past.length]
-        self.first = self.length = len(tail)
-        self.tokens: Tokens = np.zeros(room, dtype=np.int32)
-        self.tokens[: self.first] = tail
-        self.state = past.state.copy()
-        self.contexts: Numbers = np.zeros((room + 1, COUNT), dtype=np.int64)
-        self.contexts[self.first] = past.contexts[past.length]
+        self.first = len(tail)
+        self.rows: Numbers = np.arange(takes)
+        """The takes that still go on; what stands below has all of them."""
+        self.lengths: Numbers = np.full(takes, self.first)
+        self.tokens: Places = np.zeros((takes, room), dtype=np.int32)
+        self.tokens[:, : self.first] = tail
+        self.states: Numbers = np.repeat(past.state[None], takes, axis=0)
+        self.contexts: Numbers = np.zeros((takes, room + 1, COUNT), dtype=np.int64)
+        self.contexts[:, self.first] = past.contexts[past.length]
         self._kinds = past.kinds
+        self._longest = self.first
 
-    @property
-    def kind(self) -> int:
-        """The kind of the last token."""
-        return int(self.state[contexts.AT_KIND])
+    def add(self, tokens: Sequence[int]) -> None:
+        """Each goes on with its token, or none where that is below 0."""
+        if self._longest == self.tokens.shape[1]:
+            self.tokens = np.concatenate((self.tokens, np.zeros_like(self.tokens)), axis=1)
+            self.contexts = np.concatenate((self.contexts, np.zeros_like(self.contexts)), axis=1)
+        self._longest += 1
+        fastest().advance(
+            np.array(tokens), self.rows, self._kinds,
+            self.states, self.tokens, self.contexts, self.lengths,
+        )  # fmt: skip
 
-    @property
-    def program(self) -> int:
-        """The last Program token of this position; -1 for none."""
-        return int(self.state[contexts.AT_PROGRAM])
-
-    def add(self, token: int) -> None:
-        """Append a token, and reckon the contexts of the one to come."""
-        if self.length == len(self.tokens):
-            self.tokens = np.concatenate((self.tokens, np.zeros_like(self.tokens)))
-            self.contexts = np.concatenate((self.contexts, np.zeros_like(self.contexts)))
-        self.tokens[self.length] = token
-        self.length += 1
-        fastest().walk(
-            self.tokens, self.length - 1, self.length, self._kinds, self.state, self.contexts
-        )
-
-
-def softmax(
-    logits: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Probabilities ``[B, V]``, their entropy in nats and the largest of each row ``[B]``."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    chances = np.exp(shifted)
-    total = chances.sum(axis=1)
-    chances /= total[:, None]
-    entropy = np.log(total) - np.einsum("bv,bv->b", chances, shifted)
-    return chances, entropy, 1 / total
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these only."""
+        self.rows = self.rows[list(rows)]

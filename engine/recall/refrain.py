@@ -14,6 +14,7 @@ from itertools import pairwise, takewhile
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.recall.balance import Balance
 from engine.recall.bars import Picture, Signs, Struck, picture
 from engine.recall.contexts import BAR, PITCH, POSITION, PROGRAM, VELOCITY
 from engine.recall.habit import Habit
@@ -132,53 +133,60 @@ class Course:
 
     def __init__(
         self, earlier: Callable[[int], Sequence[Struck] | None], habit: Habit, signs: Signs,
-        programs: Container[int],
+        programs: Container[int], balance: Balance | None = None,
     ) -> None:  # fmt: skip
         """``earlier(n)`` are the song's notes ``n`` bars before the take, from 1, or None; of these
-        and of the take's, those of ``programs`` count.
+        and of the take's, those of ``programs`` count. ``balance`` is the take's, if it has one.
         """
         self._earlier = earlier
         self._habit = habit
         self._signs = signs
         self._programs = programs
+        self._balance = balance
         self._own: list[list[Struck]] = []
         """The take's bars, but for the last."""
         self._tokens: list[int] | None = None
         """Of the last one; None before the first."""
         self._refrain: Refrain | None = None
-        self._still = 0
-        """How often the bar before was repeated at once, in a row."""
-
-    @property
-    def free(self) -> bool:
+        self.free = True
         """Whether what comes next is no repetition."""
-        return self._refrain is None or self._refrain.free
-
-    @property
-    def share(self) -> float:
-        """The share of the song's past in what comes next."""
-        return min(self._habit.share, STALE**self._still) if self.free else 1.0
-
-    @property
-    def warmth(self) -> float:
-        """What temperature is multiplied with: who has said the same thing twice is bored."""
-        return 1.0 + WARMER * self._still if self.free else 1.0
+        self.share = habit.share
+        """The share of the song's past in it then."""
+        self._warmth = 1.0
 
     def accept(self, token: int) -> None:
         """The take goes on with this token."""
         if token == self._signs.bar:
-            if self._tokens is not None:
-                self._own.append(self._mine(self._signs.read(self._tokens)))
-            self._tokens = []
-            self._still = self._count_still()
-            self._refrain = self._begin()
+            self._enter_bar()
         elif self._tokens is not None:
             self._tokens.append(token)
         if self._refrain is not None:
             self._refrain.accept(token)
+            self.free = self._refrain.free
+        if self._balance is not None:
+            self._balance.accept(token)
+
+    def _enter_bar(self) -> None:
+        if self._tokens is not None:
+            self._own.append(self._mine(self._signs.read(self._tokens)))
+        self._tokens = []
+        still = self._count_still()
+        self.share = min(self._habit.share, STALE**still)
+        # Who has said the same thing twice is bored.
+        self._warmth = 1.0 + WARMER * still
+        self._refrain, self.free = self._begin(), True
 
     def urge(self, row: Row) -> None:
-        """Pull log-probabilities ``[V]`` towards the bar that is repeated, in place."""
+        """Make log-probabilities ``[V]`` what the take would have them be, in place.
+
+        In a bar that is repeated they are pulled towards the earlier one. Where the take is free
+        its pitch classes are balanced, and all is the more even the longer nothing changed.
+        """
+        if self.free:
+            if self._balance is not None:
+                self._balance.urge(row)
+            if self._warmth != 1:
+                row /= self._warmth
         if self._refrain is not None:
             self._refrain.urge(row)
 

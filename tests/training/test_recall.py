@@ -9,7 +9,7 @@ from engine.models.rwkv.architecture import Sizes
 from engine.models.rwkv.torch_model import Rwkv7
 from engine.recall import contexts, loops
 from engine.recall.gate import Gate
-from engine.recall.memory import Findings, Memory, Past, Sequel, softmax
+from engine.recall.memory import Findings, Memory, Past, Sequels
 from engine.tokens.vocabulary import Vocabulary
 from training import recall
 from training.evaluate.network import Network
@@ -63,18 +63,18 @@ def test_a_song_that_is_heard_is_recalled_as_a_take_recalls_itself(network, gate
     vocabulary = Vocabulary.load(token_set.folder)
     past = Past(contexts.kinds_of(vocabulary))
     past.add([begin])
-    take, findings = Sequel(past), Findings()
+    take, findings = Sequels(past, 1), Findings()
     live = []
     logits = torch.cat(list(recall.network_logits(network, song, begin))).numpy()
-    for chances, entropy, peak, token in zip(*softmax(logits), song.tolist(), strict=True):
+    for chances, entropy, peak, token in zip(*recall.softmax(logits), song.tolist(), strict=True):
         loops.fastest().blend(
-            chances, int(take.state[contexts.AT_KIND]), float(entropy), float(peak),
-            take.contexts[take.length], past.tokens, past.earlier, past.keys, past.latest,
-            take.tokens, take.contexts, take.first, take.length,
+            chances, int(take.states[0, contexts.AT_KIND]), float(entropy), float(peak),
+            take.contexts[0, take.lengths[0]], past.tokens, past.earlier, past.keys, past.latest,
+            take.tokens[0], take.contexts[0], take.first, int(take.lengths[0]),
             gate.base, gate.experts, *findings.arrays,
         )  # fmt: skip
         live.append(-np.log(chances[token]))
-        take.add(token)
+        take.add([token])
     assert recall.nats(network, gate, vocabulary, song, begin) == pytest.approx(live, abs=1e-4)
 
 

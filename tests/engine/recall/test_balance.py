@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -33,10 +35,23 @@ def song(*pitches: int) -> list[dict[int, Counts]]:
     return [pitch_classes(V, [struck(pitch) for pitch in pitches])] * 4
 
 
+def play(balance: Balance, pitch: int, program: int = PIANO) -> None:
+    """Two tokens: an instrument, and what it strikes."""
+    balance.accept(program)
+    balance.accept(pitch)
+
+
+def urge(balance: Balance, row: np.ndarray, program: int = PIANO) -> None:
+    """What comes of a row of log-probabilities when an instrument has been named."""
+    named = copy.deepcopy(balance)
+    named.accept(program)
+    named.urge(row)
+
+
 def leaned(balance: Balance, program: int = PIANO) -> np.ndarray:
     """The odds by pitch class of one octave, from a network without an opinion."""
     row = np.zeros(len(V.music), dtype=np.float32)
-    balance.urge(row, program)
+    urge(balance, row, program)
     first = V.pitch_id(0, 60)
     assert first is not None
     odds = np.exp(row[first : first + 12].astype(np.float64))
@@ -63,7 +78,7 @@ def test_what_was_had_too_much_of_is_not() -> None:
     token = V.pitch_id(0, 48)
     assert token is not None
     for _ in range(12):
-        balance.accept(PIANO, token)
+        play(balance, token)
     after = leaned(balance)
     assert after[0] < 0.5 * before[0]
     assert after[4] > before[4]
@@ -76,22 +91,22 @@ def test_a_take_like_the_song_stays_free() -> None:
     for pitch in (60, 64, 67) * 20:
         token = V.pitch_id(0, pitch)
         assert token is not None
-        balance.accept(PIANO, token)
+        play(balance, token)
     after = leaned(balance)
     assert after[[0, 4, 7]] / after[0] == pytest.approx(before[[0, 4, 7]] / before[0], rel=0.05)
 
 
 def test_no_strength_and_no_song() -> None:
     row = np.zeros(len(V.music), dtype=np.float32)
-    Balance(Scales(V, song(60), [0]), 0.0).urge(row, PIANO)
-    Balance(Scales(V, [], [0]), 1.0).urge(row, PIANO)
-    Balance(Scales(V, song(60), [0, DRUMS]), 1.0).urge(row, DRUM)
+    urge(Balance(Scales(V, song(60), [0]), 0.0), row)
+    urge(Balance(Scales(V, [], [0]), 1.0), row)
+    urge(Balance(Scales(V, song(60), [0, DRUMS]), 1.0), row, DRUM)
     assert not row.any()
 
 
 def test_other_kinds_of_tokens_are_left_alone() -> None:
     row = np.zeros(len(V.music), dtype=np.float32)
-    Balance(Scales(V, song(60, 61), [0]), 1.0).urge(row, PIANO)
+    urge(Balance(Scales(V, song(60, 61), [0]), 1.0), row)
     row[V.pitch.start : V.pitch.stop] = 0
     assert not row.any()
 
@@ -111,12 +126,12 @@ def test_no_note_for_ever(known: int) -> None:
     rows = []
     for _ in range(1 + max(ROW, known)):
         row = np.zeros(len(V.music), dtype=np.float32)
-        balance.urge(row, PIANO)
+        urge(balance, row)
         rows.append(float(row[octave] - row[token]))
-        balance.accept(PIANO, token)
+        play(balance, token)
     assert rows[:-1] == [0.0] * max(ROW, known)
     assert rows[-1] == pytest.approx(ENOUGH)
-    balance.accept(PIANO, octave)
+    play(balance, octave)
     row = np.zeros(len(V.music), dtype=np.float32)
-    balance.urge(row, PIANO)
+    urge(balance, row)
     assert row[token] == row[octave]

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from engine.recall import blend, chains, contexts, loops
+from engine.recall import blend, chains, contexts, loops, together
 from engine.recall.bars import Signs, Struck
 from engine.recall.compiled import loops as compile_loops
 from engine.recall.contexts import COUNT
@@ -25,14 +25,15 @@ from engine.recall.memory import (
     Memory,
     Past,
     Recollection,
-    softmax,
 )
 from engine.recall.refrain import Course, Refrain
 from engine.tokens.vocabulary import Vocabulary
 from engine.worker.wire import Room, Wish
 from tests.support.tiny_model import GATE, TOKENIZER
 
-PLAIN = loops.Loops(contexts.walk, chains.link, chains.unlink, blend.blend)
+PLAIN = loops.Loops(
+    contexts.walk, chains.link, chains.unlink, blend.blend, together.advance, together.mix
+)
 VOCABULARY = Vocabulary.load(TOKENIZER)
 SIZE = len(VOCABULARY)
 KINDS = contexts.kinds_of(VOCABULARY)
@@ -90,6 +91,13 @@ def logits(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 3, (1, SIZE)).astype(np.float32)
 
 
+def alone(network: np.ndarray) -> np.ndarray:
+    """The network's own log-probabilities."""
+    chances = np.exp(network.astype(np.float64))
+    found: np.ndarray = np.log(chances / chances.sum())
+    return found
+
+
 class TestFollow:
     @settings(max_examples=60, deadline=None)
     @given(st.lists(passages, min_size=1, max_size=5))
@@ -99,9 +107,7 @@ class TestFollow:
             memory.follow(named(history))
         fresh = remembering(histories[-1])
         assert len(memory) == len(fresh) == sum(map(len, histories[-1]))
-        np.testing.assert_array_equal(
-            expected(plain(memory)), expected(plain(fresh))
-        )
+        np.testing.assert_array_equal(expected(plain(memory)), expected(plain(fresh)))
 
     @settings(max_examples=30, deadline=None)
     @given(passages, passages)
@@ -110,12 +116,10 @@ class TestFollow:
     ) -> None:
         memory = remembering(before)
         recollection = plain(memory)
-        first = expected(recollection)
+        first = expected(recollection).copy()
         memory.follow(named(after))
         np.testing.assert_array_equal(expected(recollection), first)
-        np.testing.assert_array_equal(
-            expected(plain(memory)), expected(plain(remembering(after)))
-        )
+        np.testing.assert_array_equal(expected(plain(memory)), expected(plain(remembering(after))))
 
     def test_room_is_made(self) -> None:
         bar = [VOCABULARY.bar, *VOCABULARY.position[:40]]
@@ -133,9 +137,7 @@ class TestFollow:
             memory.follow(named(bars))
             assert memory._past.filled <= 0.75 * len(memory._past.keys)
         assert len(memory._past.tokens) == FEWEST
-        np.testing.assert_array_equal(
-            expected(plain(memory)), expected(plain(remembering(bars)))
-        )
+        np.testing.assert_array_equal(expected(plain(memory)), expected(plain(remembering(bars))))
 
     def test_what_is_the_same_is_not_done_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         memory = remembering([[1, 2, 3]] * 4)
@@ -229,13 +231,13 @@ class TestExpect:
             recollection.accept([token])
 
     def test_without_a_past_it_is_the_network(self) -> None:
-        alone = plain(remembering([])).expect(logits(1))
-        np.testing.assert_allclose(alone, np.log(softmax(logits(1))[0]), atol=1e-5)
+        found = plain(remembering([])).expect(logits(1))
+        np.testing.assert_allclose(found, alone(logits(1)), atol=1e-5)
 
     def test_a_share_of_nothing_is_the_network_itself(self) -> None:
         memory = remembering([[1, 2, 3]] * 4)
         found = plain(memory, says=0 * ALL).expect(logits(1))
-        np.testing.assert_allclose(found, np.log(softmax(logits(1))[0]), atol=1e-4)
+        np.testing.assert_allclose(found, alone(logits(1)), atol=1e-4)
 
     def test_a_share_lies_between(self) -> None:
         memory = remembering([[1, 2, 3]] * 4)
@@ -293,10 +295,10 @@ def test_compiled_and_plain_are_the_same(tokens: list[int], seed: int) -> None:
         half = len(tokens) // 2
         kind.unlink(past.contexts, half, len(tokens), past.earlier, past.keys, past.latest)
         kind.link(past.contexts, half, len(tokens), past.earlier, past.keys, past.latest)
-        chances, entropy, peak = softmax(logits(seed))
+        chances = np.full(SIZE, 1 / SIZE, dtype=np.float32)
         findings = Findings()
         kind.blend(
-            chances[0], int(state[0]), float(entropy[0]), float(peak[0]),
+            chances, int(state[0]), np.log(SIZE), 1 / SIZE,
             past.contexts[len(tokens)], past.tokens, past.earlier, past.keys, past.latest,
             np.zeros(1, np.int32), np.zeros((1, COUNT), np.int64), 0, 0,
             GATE_OF_MODEL.base, GATE_OF_MODEL.experts, *findings.arrays,
@@ -309,6 +311,29 @@ def test_compiled_and_plain_are_the_same(tokens: list[int], seed: int) -> None:
     np.testing.assert_array_equal(state, rest[0])
     np.testing.assert_allclose(chances, rest[1], rtol=1e-5, atol=1e-9)
     np.testing.assert_array_equal(findings.found, rest[2].found)
+
+
+@settings(max_examples=15, deadline=None)
+@given(passages, st.lists(st.tuples(few, few, few), max_size=12), st.integers(0, 2**32 - 1))
+def test_compiled_and_plain_takes_are_the_same(
+    bars: list[list[int]], steps: list[tuple[int, ...]], seed: int
+) -> None:
+    network = np.random.default_rng(seed).normal(0, 3, (3, SIZE)).astype(np.float32)
+    outcome = []
+    for kind in (PLAIN, compile_loops()):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loops, "_fastest", kind)
+            recollection = plain(remembering(bars), 3)
+            for i, step in enumerate(steps):
+                recollection.accept([None if i == 5 else step[0], *step[1:]])
+            all_of_them = recollection.expect(network).copy()
+            some = recollection.expect(network, [2, 0]).copy()
+            recollection.keep([2, 0])
+            kept = recollection.expect(network[[2, 0]])
+            np.testing.assert_array_equal(some, all_of_them[[2, 0]])
+            np.testing.assert_array_equal(kept, some)
+            outcome.append(all_of_them)
+    np.testing.assert_allclose(*outcome, rtol=1e-4, atol=1e-5)
 
 
 class TestRefrain:
