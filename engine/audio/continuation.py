@@ -111,8 +111,8 @@ class Continuation:
         yield []
         if primed:
             for heard, take in zip(codes, takes, strict=True):
-                for _ in take.prime(heard):
-                    yield []
+                take.prime(heard)
+                yield []
         del codes
         coming = deque(longest.reprimes)
         made = 0
@@ -127,13 +127,12 @@ class Continuation:
             if coming and coming[0].made == made:
                 stream.reprime(coming.popleft().keep)
                 yield []
-            frames = dict(zip(map(id, voices), stream.step(), strict=True))
+            frames = dict(zip(voices, stream.step(), strict=True))
             made += 1
             yield []
             for index, take in enumerate(takes):
-                if voices_ := take.going:
-                    for sounds in take.hear([frames[id(voice)] for voice in voices_]):
-                        yield [(index, sound) for sound in sounds]
-                        if take.dropped:
-                            break
+                for sounds in take.hear([frames[voice] for voice in take.going]):
+                    yield [(index, sound) for sound in sounds]
+                    if take.dropped:
+                        break
         self._stream = None

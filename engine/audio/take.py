@@ -69,11 +69,12 @@ class Take:
         sound = heard(self.wanted, self._model, self.plan.primed)
         return self._model.encode(sound.audio, sound.right if len(sound.right) else None)
 
-    def prime(self, codes: Codes) -> Iterator[list[Audio]]:
-        """Have the voices hear the prompt, one at a time."""
-        for voice in self.voices:
-            voice.prime(codes)
-            yield []
+    def prime(self, codes: Codes) -> None:
+        """Have the voices hear the prompt."""
+        first, *others = self.voices
+        first.prime(codes)
+        for voice in others:
+            voice.follow(first)
 
     @property
     def going(self) -> list[Voice]:
@@ -95,6 +96,8 @@ class Take:
 
     def hear(self, frames: Sequence[Codes]) -> Iterator[list[Audio]]:
         """A frame of each voice that is `going`. Yields after each small piece of work."""
+        if not frames:
+            return
         for voice, frame in zip(self.going, frames, strict=True):
             voice.take(frame)
         self.made += 1

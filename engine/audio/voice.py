@@ -29,6 +29,10 @@ class Voice:
         """Hear the prompt."""
         self._decoder.prime(codes)
 
+    def follow(self, other: Voice) -> None:
+        """Have heard what another has heard."""
+        self._decoder = other._decoder.fork()
+
     def take(self, frame: Codes) -> None:
         """One more frame."""
         self._frames.append(frame)

@@ -142,6 +142,10 @@ class AudioDecoder(Protocol):
         """Hear what comes before, which is not given back; only at the beginning."""
         ...
 
+    def fork(self) -> AudioDecoder:
+        """Another, for a piece that has been the same so far."""
+        ...
+
     def push(self, codes: Sequence[Codes]) -> Audio:
         """The sound [n, channels] that more frames make certain; there may be none."""
         ...

@@ -8,6 +8,7 @@ at every frame, and its codec looks two frames ahead.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from fractions import Fraction
 
 import numpy as np
@@ -130,6 +131,9 @@ class TapeDecoder:
 
     def prime(self, codes: Audio) -> None:
         assert not len(self._held)
+
+    def fork(self) -> TapeDecoder:
+        return copy(self)
 
     def push(self, codes: Sequence[Audio]) -> Audio:
         held = np.concatenate([self._held, *codes])

@@ -92,7 +92,7 @@ class Player:
 
     def decoder(self) -> Decoder:
         """From codes to sound, for one piece."""
-        return Decoder(self._codec)
+        return Decoder(StreamDecoder(self._codec))
 
     def open(
         self, batch: int, *, frames: int, sampling: Sampling, seeds: Sequence[int]
@@ -168,12 +168,16 @@ class CuedStream:
 class Decoder:
     """The `AudioDecoder` of one piece."""
 
-    def __init__(self, codec: Codec) -> None:
-        self._decoder = StreamDecoder(codec)
+    def __init__(self, decoder: StreamDecoder) -> None:
+        self._decoder = decoder
 
     def prime(self, codes: Tensor) -> None:
         """Hear what comes before."""
         self._decoder.prime(codes)
+
+    def fork(self) -> Decoder:
+        """Another, that has heard the same."""
+        return Decoder(self._decoder.fork())
 
     def push(self, codes: Sequence[Tensor]) -> Audio:
         """The sound that these make certain."""

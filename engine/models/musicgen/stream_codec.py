@@ -13,6 +13,7 @@ On CUDA the equality needs fp32 that is fp32: `torch.backends.cudnn.allow_tf32` 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 
 import torch
 from torch import Tensor, nn
@@ -85,6 +86,14 @@ class StreamDecoder:
         self._first.keep(index)
         self._memory.keep(index)
         self._stack.keep(index)
+
+    def fork(self) -> StreamDecoder:
+        """Another one, that has been given the same so far."""
+        # Nothing that they hold is written to: each puts its own in its place.
+        twin = copy(self)
+        twin._first, twin._stack = copy(self._first), copy(self._stack)
+        twin._memory = copy(self._memory)
+        return twin
 
     @property
     def frames_in(self) -> int:

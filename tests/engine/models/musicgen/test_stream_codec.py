@@ -152,6 +152,18 @@ def test_what_is_flushed_or_reset_leaves_nothing_behind() -> None:
     assert torch.equal(and_again, again)
 
 
+def test_a_fork_goes_its_own_way() -> None:
+    this = codec(2)
+    same, one, other = (random_codes(1, this.codebooks, n, seed=n) for n in (9, 6, 7))
+    first = StreamDecoder(this)
+    head = first.push(same)
+    second = first.fork()
+    for decoder, rest in ((first, one), (second, other)):
+        tail = torch.cat(streamed(decoder, rest, [2, rest.shape[-1] - 2]), -1)
+        whole = this.decode(torch.cat([same, rest], -1))
+        assert torch.allclose(torch.cat([head, tail], -1), whole, rtol=0, atol=TOLERANCE)
+
+
 @pytest.mark.parametrize("rows", [[2], [1, 0], [0, 0, 2, 2]])
 def test_kept_pieces_go_on_as_if_they_had_been_alone(rows: list[int]) -> None:
     this = codec(2)
