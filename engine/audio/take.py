@@ -42,7 +42,8 @@ class Take:
         self.wanted = wanted
         self.seeds = [(wanted.seed + k * _MIX) % _SEEDS for k in range(wanted.candidates)]
         """One for each candidate; the first is the take's own."""
-        self.alone = len(wanted.past) == 0
+        self.alone = not len(wanted.past)
+        """Whether it goes on from nothing but a text."""
         channels = model.channels if self.alone else wanted.past.shape[1]
         rate = wanted.grid.rate
         self.voices = [Voice(model, rate, channels) for _ in self.seeds]
@@ -51,8 +52,7 @@ class Take:
         """Frames of it so far."""
         self._model = model
         self._due = ceil(FIRST * model.frame_rate) + model.lookahead
-        prompt = wanted.past[:0] if self.alone else wanted.prompt
-        self._prompt = np.zeros((0, channels), np.float32) if self.alone else prompt
+        self._prompt = np.zeros((0, channels), np.float32) if self.alone else wanted.prompt
         self._sounds: list[list[Audio]] = [[] for _ in self.seeds]
         self._chosen: int | None = 0 if len(self.seeds) == 1 else None
         self._measures: list[Measures] = []
@@ -61,6 +61,7 @@ class Take:
         self._beat: Beat | None = None
         self._stretch: float | None = None
         self.dropped = False
+        """Whether nobody wants it any more."""
 
     def codes(self) -> Codes | None:
         """The prompt's frames, None without a prompt."""
