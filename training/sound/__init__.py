@@ -1,0 +1,1 @@
+"""Sound as data to train models of sound on."""
