@@ -30,7 +30,7 @@ MOST_TEMPO = 0.05
 """The target: BPM, after four bars."""
 STEP_TEMPO = 0.5
 """BPM, p99, from a bar after a step of the tempo on."""
-MOST_LAG = 5.0
+MOST_LAG = 3.5
 """Milliseconds, p99, while the tempo is on its way."""
 LEAST_COUNTED = 0.95
 """The part of songs with a step or a ramp whose ticks are all counted right. A tick that is lost

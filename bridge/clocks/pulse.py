@@ -9,7 +9,9 @@ lost. The loop keeps a line through the ticks (``line``) and goes by these rules
   none was.
 * A tick far off the line moves it only as far as jitter would explain.
 * Where the ticks of late lie to one side of the line, it is bent: it goes on through these alone.
-  That is how it follows ramps and small steps of the tempo.
+  That is how it follows small steps of the tempo.
+* Where the ticks of late lie on a bend, as they do in a ramp, place and tempo are those of the bend
+  (``arc``). They are counted by the line all the same.
 * Where ticks seem to be lost, or to be early, one after the other, a rival is heard: that the
   tempo was stepped up or down, and every tick counts. The likelier story is believed, and ticks
   since the step are counted anew by it.
@@ -22,6 +24,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
 
+from bridge.clocks.arc import Arc
 from bridge.clocks.line import Line
 
 PPQ = 24
@@ -122,6 +125,7 @@ class Pulse:
         self._lean = 0.0
         self._recent: deque[_Tick] = deque(maxlen=max(SCALES))
         self._aside: deque[float] = deque(maxlen=CALM)
+        self._arc = Arc()
 
     @property
     def known(self) -> bool:
@@ -131,6 +135,11 @@ class Pulse:
     @property
     def period(self) -> float:
         """Seconds from tick to tick."""
+        return self._arc.period if self._arc.bent else self._straight
+
+    @property
+    def _straight(self) -> float:
+        """The same, on the line that ticks are counted by."""
         return self._line.period if self._line else 60.0 / (PPQ * 120)
 
     @property
@@ -140,7 +149,9 @@ class Pulse:
         return trust > 0 and self.jitter / sqrt(trust) < LOCKED * self.period
 
     def at(self, now: float) -> float:
-        """The index that the line has reached at ``now``, with the part of a tick."""
+        """The index that the source has reached at ``now``, with the part of a tick."""
+        if self._arc.bent:
+            return self.index + self._arc.phase(now)
         return self.index + (self._line.phase(now) if self._line else 0.0)
 
     def tick(self, now: float, *, first: bool = False) -> None:
@@ -153,7 +164,7 @@ class Pulse:
         self.heard = now
         line = self._line
         if line is None or (not self._known and gap > SLOWEST):
-            self._begin(now, self.index + 1, self.period)
+            self._begin(now, self.index + 1, self._straight)
             return
         if not self._known:
             self._known = True
@@ -169,6 +180,7 @@ class Pulse:
                 return
             self._recent.clear()
             self._aside.clear()
+            self._arc.begin()
         elif phase > GAP:
             self._begin(now, self.index + round(phase), line.period, OLD)
             return
@@ -209,6 +221,7 @@ class Pulse:
         self._aside.clear()
         self._recent.clear()
         self._recent.append(_Tick(now, index, 0.0, 1, period))
+        self._arc.begin()
 
     @property
     def _limit(self) -> float:
@@ -225,10 +238,16 @@ class Pulse:
             steps = max(1, steps)
             self.lost += steps - 1
             self.index += steps
-            aside = line.add(steps, now, self._limit)
-            self.outliers += abs(aside) > self._limit
-            cost = self._cost(aside, steps)
-            self._recent.append(_Tick(now, self.index, cost, steps, line.period))
+            limit = self._limit
+            expected = (now + (steps - line.phase(now)) * line.period, self._arc.expects(steps))
+            aside = line.add(steps, now, limit)
+            self.outliers += abs(aside) > limit
+            tick = _Tick(now, self.index, self._cost(aside, steps), steps, line.period)
+            self._recent.append(tick)
+            if self._bunched:
+                self._arc.begin()  # blocks beat against ticks, which looks like bends
+            believed = (min(max(now, moment - limit), moment + limit) for moment in expected)
+            self._arc.add(tick, min(believed, key=lambda moment: abs(moment - now)), self.jitter)
             self._aside.append(max(-self._limit, min(self._limit, aside)))
             self._learn_jitter(aside)
         if self._bunched:
@@ -240,8 +259,8 @@ class Pulse:
             if bend and not heard:
                 late = max(SCALES[0], bend // 2)
                 self._refit([tick for tick in self._recent if tick.steps][-late:])
-        if not FASTEST <= self.period <= SLOWEST:
-            self._begin(now, self.index, min(SLOWEST, max(FASTEST, self.period)))
+        if not FASTEST <= self._straight <= SLOWEST:
+            self._begin(now, self.index, min(SLOWEST, max(FASTEST, self._straight)))
 
     def _take_back(self) -> bool:
         """One of the ticks that were taken for lost was only late; False where none was."""
@@ -325,6 +344,7 @@ class Pulse:
             return False
         n, gap = told
         self.steps += 1
+        self._arc.begin(keep=n)
         self._recount(ticks[-n:], gap, ticks[-n - 1].index)
         return True
 
@@ -354,7 +374,7 @@ class Pulse:
             if misfit - without <= most:
                 break
             misfit, first = without, first + 1
-        line = Line(times[first], self.period)
+        line = Line(times[first], self._straight)
         for tick in ticks[first + 1 :]:
             tick.cost = self._cost(line.add(tick.steps, tick.seconds, self._limit), tick.steps)
         self._line = line
