@@ -20,6 +20,16 @@ def device_for(name: str) -> torch.device:
     return torch.device(name)
 
 
+def bf16(precision: str, device: torch.device) -> bool:
+    """Whether layers are computed in bfloat16: where it is asked for, or the device is made for."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    features = torch.cpu.get_capabilities()
+    return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
+
+
 class Group:
     """This process among the others; alone it does nothing."""
 

@@ -12,6 +12,7 @@ DEFAULT_EPOCHS = 10.0
 DECAYS: dict[str, Callable[[float, float], float]] = {
     "cosine": lambda progress, end: end + (1 - end) * 0.5 * (1 + math.cos(math.pi * progress)),
     "exp": lambda progress, end: end**progress,
+    "constant": lambda progress, end: 1.0,
 }
 """The way from 1 down to ``end`` as a run goes from 0 to 1."""
 

@@ -31,7 +31,7 @@ from training.data import Lanes, TokenSet
 from training.heldout import look
 from training.interrupt import Wish
 from training.network import make_network, trained
-from training.parallel import Group
+from training.parallel import Group, bf16
 from training.record import Record
 from training.schedule import Schedule
 
@@ -369,16 +369,6 @@ class Trainer:
 def train(config: TrainConfig) -> Path:
     """Train, or go on with the run in ``config.run``; returns its folder."""
     return Trainer(config).train()
-
-
-def bf16(precision: str, device: torch.device) -> bool:
-    """Whether layers are computed in bfloat16: where it is asked for, or the device is made for."""
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    features = torch.cpu.get_capabilities()
-    return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
 
 
 def _groups(model: Rwkv7, weights: dict[str, Tensor], config: TrainConfig) -> list[dict[str, Any]]:
