@@ -21,8 +21,8 @@ from training.tokenize.merging import Merges, learn
 from training.tokenize.sources import Source, find, own_recipe
 from training.tokenize.split import Candidate, held_out
 from training.tokenize.tokenizer import describe, make_tokenizer, unplayable
-from training.tokenize.work import at_work
 from training.tokenize.workers import Settings, Task, encode_all, worth
+from training.work import at_work
 
 Told = Callable[[int, int], None]
 """Told how many files are done, and of how many."""
