@@ -112,7 +112,8 @@ class Clip:
             raise SidemanError(Code.BAD_FILE, f"{path} cannot be read: {error}") from error
         if codes.ndim != 2 or codes.dtype != np.int16 or not codes.size or codes.min() < 0:
             raise SidemanError(Code.BAD_FILE, f"{path} holds no codes of one clip")
-        return codes.astype(np.int64)
+        result: NDArray[np.int64] = codes.astype(np.int64)
+        return result
 
 
 class Clips:
