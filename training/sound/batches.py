@@ -39,6 +39,11 @@ class Batches:
         self._seed, self._withheld = seed, withheld
         self._orders: dict[int, list[int]] = {}
 
+    @property
+    def steps_of_epoch(self) -> int:
+        """Steps in which each clip was heard about once."""
+        return max(1, round(len(self._lengths) / self.size))
+
     def of(self, step: int) -> list[Heard]:
         """The clips of a step, counted from 0.
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+from torch.utils.checkpoint import checkpoint
 
 from engine.models.folder import MODEL_JSON
 from engine.models.musicgen import installing
 from engine.models.musicgen.loading import load_checkpoint
 from engine.models.musicgen.model import MusicGen
 from engine.models.store import can_be_made
-from training.parallel import bf16
+from training.parallel import Group, bf16
 from training.sound.audio_config import AudioConfig
 from training.sound.dataset import Clips, Told
 from training.sound.delayed import Delayed, delayed
+from training.sound.encoded import Prompts
 from training.sound.lora import Lora
-from training.sound.prompts import Prompts
 from training.sound.stages import spread
 
 DTYPES = {
@@ -39,13 +41,14 @@ class Learner:
     """One model in training, and the clips that it learns from as codes and encoded prompts."""
 
     def __init__(
-        self, config: AudioConfig, clips: Clips, device: torch.device, told: Told | None = None
+        self, config: AudioConfig, clips: Clips, group: Group, told: Told | None = None
     ) -> None:
         """Load the base, make what codes are missing, encode the prompts, add the corrections.
 
         Draws from torch's default generator. Raises ``bad-file``, ``bad-arguments`` and
         ``unknown-model`` for what cannot be trained.
         """
+        device = group.device
         if config.precision == "auto":
             precision = "bf16" if bf16(config.precision, device) else "fp32"
         else:
@@ -53,12 +56,14 @@ class Learner:
         name, self.dtype = DTYPES[precision]
         self.device = device
         base = load_base(config.base)
-        found = load_checkpoint(base, device=str(device), precision=name)
-        self.model = MusicGen(found)
+        loaded = load_checkpoint(base, device=str(device), precision=name)
+        self.model = MusicGen(loaded)
         """The base as the engine has it; its parameters are those that are trained on."""
 
-        self.prompts = Prompts(found, [clip.prompt for clip in clips.clips])
-        clips.encode(self.model, told)
+        self.prompts = Prompts(loaded, [clip.prompt for clip in clips.clips])
+        if group.leads:
+            clips.encode(self.model, told)
+        group.agree(1.0)  # the others wait until the codes are there
         network = self.model.network
         # What they give is kept: the room is the decoder's.
         network.text_encoder.cpu()
@@ -149,6 +154,7 @@ def _drop_nothing(decoder: Any) -> None:
 
 
 def _recompute(decoder: Any) -> None:
-    decoder.gradient_checkpointing_enable(
-        gradient_checkpointing_kwargs={"use_reentrant": False, "preserve_rng_state": True}
-    )
+    """Have each layer computed anew on the way back, instead of keeping what is between."""
+    for layer in decoder.model.decoder.layers:
+        layer.gradient_checkpointing = True
+        layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)

@@ -6,13 +6,14 @@ Importing this module imports torch, transformers and peft.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -100,7 +101,9 @@ class Lora:
             lora_dropout=dropout,
             target_modules=sorted(hit),
         )
-        self.network: PeftModel = get_peft_model(network, self.config)  # type: ignore[assignment]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of transformers, about peft
+            self.network: Any = get_peft_model(network, self.config)
         self.weights: dict[str, nn.Parameter] = {
             name.replace(f".{ADAPTER}", ""): weight
             for name, weight in self.network.named_parameters()
@@ -118,7 +121,8 @@ class Lora:
 
     def without(self) -> AbstractContextManager[None]:
         """Inside this block the network is the base."""
-        return self.network.disable_adapter()
+        switched_off: AbstractContextManager[None] = self.network.disable_adapter()
+        return switched_off
 
     def trust_autocast(self) -> None:
         """Leave numbers in the precision that layers are computed in, and make no detour."""
@@ -131,7 +135,7 @@ class Lora:
 
         Raises ``bad-file`` where it cannot be written.
         """
-        table = self.config.to_dict()
+        table: dict[str, Any] = self.config.to_dict()  # type: ignore[no-untyped-call]
         table |= {
             "base_model_name_or_path": base,
             "inference_mode": True,
@@ -153,7 +157,7 @@ def matrices(network: Any, target: Sequence[str]) -> dict[str, int]:
         for name, module in network.named_modules()
         if isinstance(module, nn.Linear | nn.Embedding) and name.partition(".")[0] in PLACES
     }
-    hit = {}
+    hit: dict[str, int] = {}
     for wanted in target:
         found = {name: size for name, size in known.items() if _means(wanted, name)}
         if not found:
