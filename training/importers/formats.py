@@ -73,6 +73,10 @@ FORMATS = (
     Format("musicxml", _is_score, "training.importers.musicxml:read_musicxml"),
     Format("abc", _is_abc, "training.importers.abc:read_abc"),
     Format(
+        "concept",
+        lambda head, members: any(m.endswith("/data.pkl") for m in members) and b"embeds" in head,
+    ),
+    Format(
         "checkpoint",
         lambda head, members: (
             head.startswith(LEGACY_TORCH) or any(m.endswith("/data.pkl") for m in members)

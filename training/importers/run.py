@@ -26,7 +26,7 @@ class ModelOptions:
     licence: str = ""
     dtype: str = "float32"
     base: Path | None = None
-    """The checkpoint that a LoRA changes."""
+    """The checkpoint that a LoRA changes, or the name of the model that concepts are for."""
     tokenizer: Path | None = None
     """The ``tokenizer.json`` of the model."""
 
@@ -86,7 +86,7 @@ def _import_file(source: Path, output: Path, options: ModelOptions) -> Imported:
     try:
         kind = recognise(source)
         if not kind.reader:
-            files = [_import_model(source, output, options)]
+            files = [_import_model(kind, source, output, options)]
         else:
             files = _write_songs(kind, source, place)
     except SidemanError as error:
@@ -101,7 +101,7 @@ def _attempt(source: Path, place: Path, options: ModelOptions) -> tuple[str, lis
     try:
         kind = recognise(source)
         if not kind.reader:
-            return kind.name, [_import_model(source, place, options)]
+            return kind.name, [_import_model(kind, source, place, options)]
         return kind.name, _write_songs(kind, source, place)
     except SidemanError as error:
         return _named(source, error).text.removeprefix(f"{source.name}: ")
@@ -122,7 +122,13 @@ def _write_songs(kind: Format, source: Path, place: Path) -> list[Path]:
     return files
 
 
-def _import_model(source: Path, output: Path, options: ModelOptions) -> Path:
+def _import_model(kind: Format, source: Path, output: Path, options: ModelOptions) -> Path:
+    if kind.name == "concept":
+        from training.importers.inversion import import_concepts
+
+        base = None if options.base is None else str(options.base)
+        import_concepts(source, output, name=options.name, licence=options.licence, base=base)
+        return output
     from training.import_rwkv import import_pth
 
     import_pth(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from bridge.commands.train.audio import audio
+from bridge.commands.train.audio_data import audio_data
+from bridge.commands.train.concept import concept
 from bridge.commands.train.evaluate import evaluate
 from bridge.commands.train.import_ import import_
 from bridge.commands.train.midi import midi
@@ -16,5 +19,5 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for command in (tokenize, midi, evaluate, import_, runs):
+for command in (tokenize, midi, audio_data, audio, concept, evaluate, import_, runs):
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)

@@ -4,12 +4,36 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from bridge.commands.output import Progress
 
-if TYPE_CHECKING:
-    from training.train_midi import Trainer
+
+class Group(Protocol):
+    """This process among those that train together."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is the one that talks."""
+        ...
+
+
+class Trainer(Protocol):
+    """A run of any kind."""
+
+    loss: float | None
+    heldout: float | None
+    step: int
+
+    @property
+    def group(self) -> Group:
+        """Its processes."""
+        ...
+
+    @property
+    def progress(self) -> float:
+        """How much of it lies behind, 0 to 1."""
+        ...
 
 
 class Bar:

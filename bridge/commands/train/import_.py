@@ -32,7 +32,8 @@ def import_(
     licence: Annotated[str, Option(help="Licence of the model.")] = "",
     dtype: Annotated[str, Option(help="Weights as float32, float16 or bfloat16.")] = "float32",
     base: Annotated[
-        Path | None, Option(metavar="FILE", help="The checkpoint that a LoRA was trained on.")
+        Path | None,
+        Option(metavar="BASE", help="Checkpoint of a LoRA, or the name of the model of concepts."),
     ] = None,
     tokenizer: Annotated[
         Path | None, Option(metavar="FILE", help="tokenizer.json of the model.")
@@ -41,7 +42,7 @@ def import_(
     device: Annotated[str, Option(help="cpu or cuda; importing uses neither.")] = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Bring in RWKV checkpoints, LPD-5, MusicXML, ABC, or all that a folder holds."""
+    """Bring in RWKV checkpoints, concepts, LPD-5, MusicXML, ABC, or all that a folder holds."""
     from training.importers.run import ModelOptions, import_path
 
     started = time.monotonic()
