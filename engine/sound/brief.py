@@ -46,6 +46,8 @@ class SoundBrief:
     bars: int
     preset: Preset
     seed: int
+    seeded: bool
+    """Whether somebody has named the seed, and so wants the same take for it."""
     candidates: int
     late: str
     text: str
@@ -102,6 +104,7 @@ def settle(
         bars=given.bars or parameters.get("bars") or preset.audio.bars,
         preset=preset,
         seed=seed if given.seed is None else given.seed,
+        seeded=given.seed is not None or (parameters.get("seed") or -1) >= 0,
         candidates=setting("variations", 1),
         late=setting("late", "move"),
         text=preset.audio.prompt if given.prompt is None else given.prompt,
@@ -130,8 +133,10 @@ def place_for(ask: Ask, brief: SoundBrief, track: Track, session: Session, tick:
     return Place(target, brief.bars, max(0, last.end - brief.bars))
 
 
-def wish_for(brief: SoundBrief, place: Place, session: Session, clock: Clock) -> wire.SoundWish:
-    """All that the worker needs to know.
+def wish_for(
+    brief: SoundBrief, place: Place, session: Session, clock: Clock, lead: int = 0
+) -> wire.SoundWish:
+    """All that the worker needs to know. ``lead`` bars of the place are a loop of what was before.
 
     Raises ``no-context`` where there is nothing to go on from, ``bad-arguments`` for too much.
     """
@@ -151,6 +156,7 @@ def wish_for(brief: SoundBrief, place: Place, session: Session, clock: Clock) ->
     return wire.SoundWish(
         past=list(before.past),
         following=list(before.following),
+        lead=lead if before.past else 0,
         rate=rate,
         bpm=bpm,
         meters=[(at, meter.num, meter.den) for at, meter in clock.meters.changes],
@@ -163,6 +169,7 @@ def wish_for(brief: SoundBrief, place: Place, session: Session, clock: Clock) ->
         top_k=brief.top_k,
         top_p=brief.top_p,
         guidance=brief.preset.audio.guidance,
+        alone=brief.seeded,
         live=brief.live,
     )
 

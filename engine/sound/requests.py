@@ -6,8 +6,9 @@ the take's file, and the client hears of it once it is there.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from engine.audio.grid import Grid
 from engine.brief import Place
@@ -50,6 +51,10 @@ class SoundRequest(Asked):
     """Sample frames that the store was given."""
     again: int = 0
     """Sample frames that have come once more, where a take is being made again."""
+    told: hashlib.blake2b = field(default_factory=hashlib.blake2b)
+    """Of all that the store was given."""
+    retold: hashlib.blake2b = field(default_factory=hashlib.blake2b)
+    """Of all that has come once more."""
     chunks: int = 0
     first_sound_ms: float | None = None
 
@@ -118,14 +123,20 @@ class SoundRequests(Ledger[SoundRequest]):
         late: Late | None = None
         if due is not None and ready + MARGIN > due:
             late = Late(ask.req, (ready + MARGIN - due) * 1000.0, brief.late)
+            former = place
             try:
                 place = self._rescue(brief, place, ready + MARGIN, late)
             except SidemanError:
                 self.delivery.missed += 1
                 self._outbox.reply(client, late)
                 raise
-            wish = wish_for(brief, place, self._session, self._clock)
-            due = self._due(place, now)
+            lead = place.target.bar - former.target.bar
+            if brief.late == "loop" and wish.past and self._maker.ready:
+                place = replace(former, bars=lead + former.bars)
+                wish = wish_for(brief, place, self._session, self._clock, lead)
+            else:
+                wish = wish_for(brief, place, self._session, self._clock)
+            due = None if brief.late == "shorten" else self._due(place, now)
         accepted = Accepted(ask.req, max(0.0, wait * 1000.0), place.target.bar)
         request = SoundRequest(
             job=self._book.next_job(), client=client, ask=ask, brief=brief, place=place, wish=wish,
@@ -159,8 +170,8 @@ class SoundRequests(Ledger[SoundRequest]):
     def _rescue(self, brief: SoundBrief, place: Place, ready: float, late: Late) -> Place:
         """Another place for a take that will be ready at ``ready`` seconds, by the request's rule.
 
-        One that is shortened stays where it is: who plays it enters where the song then is. A loop
-        of sound is left to who plays it, too, and the take moves. Raises ``too-late``.
+        One that is shortened stays where it is: who plays it enters where the song then is. What
+        leads there in a loop is the caller's matter. Raises ``too-late``.
         """
         target = place.target
         if brief.late == "shorten":
@@ -210,7 +221,9 @@ class SoundRequests(Ledger[SoundRequest]):
         request.job = self._book.next_job()
         self._live[request.job] = request
         request.started = False
-        request.wish = wish_for(request.brief, request.place, self._session, self._clock)
+        request.wish = wish_for(
+            request.brief, request.place, self._session, self._clock, request.wish.lead
+        )
         request.grid = grid_of(request.wish)
         self._give(request)
 
@@ -253,9 +266,15 @@ class SoundRequests(Ledger[SoundRequest]):
         frames = len(message.data) // width
         known = min(frames, request.sent - request.again)
         request.again += known
+        request.retold.update(message.data[: known * width])
+        done_again = known > 0 and request.again == request.sent
+        if done_again and request.retold.digest() != request.told.digest():
+            self._give_up(request)
+            return
         if known == frames:
             return
         data = message.data[known * width :]
+        request.told.update(data)
         if not request.sent:
             self._begins(request, message.channels, now)
         at = request.sent
@@ -264,6 +283,12 @@ class SoundRequests(Ledger[SoundRequest]):
         chunk = Chunk(at, request.samples, request.wish.rate, message.channels, data)
         upto = request.sent
         self._store.sound(request.take, chunk, lambda error: self._stored(request, at, upto, error))
+
+    def _give_up(self, request: SoundRequest) -> None:
+        """A take that was begun would go on as another one."""
+        self._maker.send(wire.Cancel(request.job))
+        text = "the worker process died in the middle of a take; ask once more"
+        self._fail(request, SidemanError(Code.WORKER_DIED, text))
 
     def _begins(self, request: SoundRequest, channels: int, now: float) -> None:
         take, wish = request.take, request.wish
@@ -376,4 +401,5 @@ class SoundRequests(Ledger[SoundRequest]):
             if not request.made:
                 request.remade += request.given
                 request.again = 0
+                request.retold = hashlib.blake2b()
                 self._give(request)

@@ -28,8 +28,8 @@ ONE_THREAD = {
     name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 } | {"OMP_WAIT_POLICY": "PASSIVE", "MALLOC_ARENA_MAX": "1"}
 """Spinning worker threads of a numerical library would take the core that plays the music. With one
-arena for all threads, glibc gives memory back that another thread has let go of: without it the same
-takes leave a worker for sound a tenth larger or smaller."""
+arena for all threads, glibc gives memory back that another thread has let go of: without it the
+same takes leave a worker for sound a tenth larger or smaller."""
 
 
 class Line(Generic[Said]):

@@ -25,6 +25,7 @@ import soxr
 from engine import garbage, priority
 from engine.audio import Audio
 from engine.audio.continuation import Continuation, can_share
+from engine.audio.grid import Grid
 from engine.audio.wanted import Wanted, check
 from engine.errors import Code, SidemanError
 from engine.models import audio as families
@@ -350,6 +351,7 @@ class SoundWorker:
         jobs: list[Job | None] = [job]
         for other in list(self._waiting):
             alike = (other.model, other.adapters) == (job.model, job.adapters)
+            alike = alike and not job.wish.alone and not other.wish.alone
             if len(jobs) < MOST_AT_ONCE and alike:
                 try:
                     also = self._wanted(other)
@@ -365,9 +367,12 @@ class SoundWorker:
                     wanted.append(also)
         making = Continuation(loaded.model, wanted)
         self._groups.append(Group(job.model, jobs, making, job.adapters, bar=making.bar(0)))
-        for each in jobs:
+        for each, what in zip(jobs, wanted, strict=True):
             assert each is not None
             self._send(wire.Started(each.number, 0, False))
+            if each.wish.lead:
+                lead = grid_of(each.wish).length(each.wish.bar, each.wish.lead)
+                self._say(each, what.past[len(what.past) - lead :])
 
     def _wanted(self, job: Job) -> Wanted:
         """A wish with its sound. Raises ``bad-file`` for files that can't be read any more."""
@@ -377,11 +382,15 @@ class SoundWorker:
         if following is not None and following.shape[1] != past.shape[1]:
             following = None
         job.context_hash = digest(past, wish.text)
+        grid = grid_of(wish)
+        if wish.lead:
+            past = np.concatenate([past, looped(past, grid, wish.bar, wish.lead)])
+            following = None
         return Wanted(
             past=past,
-            grid=grid_of(wish),
-            bar=wish.bar,
-            bars=wish.bars,
+            grid=grid,
+            bar=wish.bar + wish.lead,
+            bars=wish.bars - wish.lead,
             text=wish.text,
             seed=wish.seed,
             candidates=wish.candidates,
@@ -406,11 +415,14 @@ class SoundWorker:
         for index, audio in made:
             job = group.jobs[index]
             if job is not None and len(audio):
-                job.made += len(audio)
-                data = np.ascontiguousarray(audio, "<f4").tobytes()
-                self._send(wire.Sound(job.number, audio.shape[1], data))
+                self._say(job, audio)
         if group.making.done:
             self._finish(group, loaded)
+
+    def _say(self, job: Job, audio: Audio) -> None:
+        job.made += len(audio)
+        data = np.ascontiguousarray(audio, "<f4").tobytes()
+        self._send(wire.Sound(job.number, audio.shape[1], data))
 
     def _cross(self, group: Group) -> None:
         """At a bar line, what was to count from then on counts."""
@@ -430,6 +442,7 @@ class SoundWorker:
             report = group.making.report(index) | {
                 "licence": loaded.info.licence,
                 "adapters": [[name, strength] for name, _, strength in group.adapters],
+                "made_beside": len(group.jobs) - 1,
             }
             frames = round(job.made / job.wish.rate * frame)
             self._send(wire.SoundDone(job.number, frames, group.seconds, job.context_hash, report))
@@ -469,6 +482,20 @@ def read(pieces: list[wire.Piece], rate: int) -> Audio:
             audio = audio.mean(axis=1, keepdims=True).repeat(channels, axis=1)
         found.insert(0, audio)
     return np.concatenate(found) if found else np.zeros((0, 1), np.float32)
+
+
+def looped(past: Audio, grid: Grid, bar: int, bars: int) -> Audio:
+    """What a loop of the last bars of ``past``, which ends at the line of ``bar``, plays next.
+
+    Of as many bars as it lasts, or as there are; of all where there is not one.
+    """
+    first = grid.line(bar) - len(past)
+    source = bars
+    while source > 1 and grid.line(bar - source) < first:
+        source -= 1
+    last = past[-min(len(past), grid.length(bar - source, source)) :]
+    samples = grid.length(bar, bars)
+    return np.tile(last, (-(-samples // len(last)), 1))[:samples]
 
 
 def digest(past: Audio, text: str) -> str:

@@ -166,12 +166,17 @@ class SoundWish(msgspec.Struct, frozen=True):
     bars: int
     seed: int
     following: list[Piece] = []
+    lead: int = 0
+    """How many of the bars are the last ones of the past once more, before the new sound enters."""
     text: str = ""
     candidates: int = 1
     temperature: float = 1.0
     top_k: int = 250
     top_p: float = 1.0
     guidance: float = 3.0
+    alone: bool = False
+    """Whether it must not share a model's steps: in a larger batch sums are rounded otherwise, and
+    once in a while another code is drawn."""
     live: bool = True
     """Whether it is played while it is made; else it may be fitted as a whole at the end."""
 

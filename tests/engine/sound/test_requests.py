@@ -283,6 +283,19 @@ class TestEnds:
         assert frames == sorted(set(frames))
         np.testing.assert_array_equal(sound_of(studio, 2), whole)
 
+    def test_what_would_go_on_otherwise_is_given_up(
+        self, studio: Band, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        studio.ask(1, verb="audio", bars=2)
+        studio.pump(wire.Sound, 3)
+        work = worker.Continuation.work
+        monkeypatch.setattr(
+            worker.Continuation, "work", lambda self: [(i, -a) for i, a in work(self)]
+        )
+        studio.kill()
+        studio.pump()
+        assert studio.fails() == ["worker-died"] and studio.store.dropped == [1]
+
     def test_one_that_dies_again_ends_it(self, studio: Band) -> None:
         studio.ask(1, verb="audio", bars=2)
         for _ in range(2):
@@ -370,6 +383,24 @@ class TestTime:
         opened = said(studio, ClipOpen, 2)
         assert (opened.bar, opened.bars) == (5, 4)
 
+    def test_looped_until_it_is_there(self, studio: Band, loop: Path) -> None:
+        studio.transport(4, playing=True)
+        studio.conductor.sound.requests.speed.first = 2.5
+        studio.ask(2, verb="audio", bars=2, late="loop")
+        studio.pump()
+        opened = said(studio, ClipOpen, 2)
+        assert (opened.bar, opened.bars) == (5, 3)
+        assert [late.rule for late in studio.of(2) if isinstance(late, Late)] == ["loop"]
+        assert said(studio, Accepted, 2).bar == 5
+        audio = sound_of(studio, 2)
+        assert len(audio) == 3 * BAR * RATE
+        original, _ = soundfile.read(loop, dtype="float32")
+        bar = int(BAR * RATE)
+        np.testing.assert_allclose(audio[:bar], original[-bar:], atol=2**-22)
+        assert np.abs(audio[bar:]).max() > 0
+        first = chunks(studio, 2)[0]
+        assert (first.bar, first.frames) == (5, bar)
+
     def test_a_slow_machine_begins_ahead(self, studio: Band) -> None:
         """Twice as slow as it is played: what is heard last must be there in time."""
         studio.transport(4, playing=True)
@@ -390,29 +421,38 @@ class TestTime:
 
 
 class TestMany:
-    def test_they_share_a_batch(self, studio: Band, loop: Path) -> None:
-        alone = make(studio, seed=7)
-        studio.send("/sideman/undo", 1)
+    def test_they_share_a_batch(self, studio: Band) -> None:
         studio.send("/sideman/track/load", 2, "loop.wav")
         studio.shelf.read()
-        studio.ask(2, 1, verb="audio", bars=2, seed=7)
-        studio.ask(3, 2, verb="audio", bars=1, seed=8)
+        studio.ask(2, 1, verb="audio", bars=2)
+        studio.ask(3, 2, verb="audio", bars=1)
         studio.pump(wire.Started)
         (group,) = studio.sound_lines[-1]._worker._groups
         assert len(group.jobs) == 2
         studio.pump()
         assert studio.order(2)[-1] == studio.order(3)[-1] == "done"
-        np.testing.assert_array_equal(sound_of(studio, 2), alone)
+        assert [take.report["made_beside"] for take in studio.store.takes] == [1, 1]
+        assert len(sound_of(studio, 2)) == 2 * len(sound_of(studio, 3))
 
-    def test_one_of_them_is_cancelled(self, studio: Band) -> None:
+    def test_who_names_a_seed_gets_its_take(self, studio: Band) -> None:
+        """In a larger batch sums are rounded otherwise: it is made alone."""
         alone = make(studio, seed=7)
         studio.send("/sideman/undo", 1)
         studio.ask(2, 1, verb="audio", bars=2, seed=7)
-        studio.ask(3, 1, verb="audio", bars=2, seed=8)
+        studio.ask(3, 1, verb="audio", bars=2)
+        studio.ask(4, 1, verb="audio", bars=2)
+        studio.pump()
+        assert [take.report["made_beside"] for take in studio.store.takes[1:]] == [0, 1, 1]
+        np.testing.assert_array_equal(sound_of(studio, 2), alone)
+
+    def test_one_of_them_is_cancelled(self, studio: Band) -> None:
+        studio.ask(2, 1, verb="audio", bars=2)
+        studio.ask(3, 1, verb="audio", bars=2)
         studio.pump(wire.Sound, 2)
         studio.send("/sideman/cancel", 3)
         studio.pump()
-        np.testing.assert_array_equal(sound_of(studio, 2), alone)
+        assert studio.order(2)[-1] == "done" and studio.fails() == ["cancelled"]
+        assert len(sound_of(studio, 2)) == 2 * BAR * RATE
 
     def test_the_one_that_is_needed_first_goes_first(self, studio: Band) -> None:
         studio.transport(0, playing=True)
