@@ -8,25 +8,17 @@ from functools import lru_cache
 from math import ceil, floor
 from typing import NamedTuple
 
-import numpy as np
-
 from engine.music import TICKS_PER_BEAT, Note
 from engine.tokens.encode import Written, quantise
+from engine.tokens.menu import Pitches
 from engine.tokens.plan import Plan
-from engine.tokens.vocabulary import Grid, Ids, Vocabulary
+from engine.tokens.vocabulary import Grid, Vocabulary
 
 NOTES_PER_BEAT = 16
 """No program writes more notes than this to a quarter note, whatever the model wants."""
 
 DENSITY_TOLERANCE = 0.25
 """How far the number of notes in a bar may lie from what the density asks for, as a share."""
-
-
-class PitchSet(NamedTuple):
-    """Some pitches, ascending, and their ids, ``int32 [n]``."""
-
-    pitches: tuple[int, ...]
-    ids: Ids
 
 
 class Budget(NamedTuple):
@@ -74,15 +66,15 @@ class OpenBar(NamedTuple):
     room: int
     """The position from which on no note fits in."""
     budget: Budget
-    scale: PitchSet
-    """Pitches of key and range."""
-    drums: PitchSet
+    scale: Pitches
+    """Those of key and range."""
+    drums: Pitches
     starts: tuple[int, ...]
     """Ticks at which chords begin, ascending."""
-    chords: tuple[tuple[int, PitchSet], ...]
+    chords: tuple[tuple[int, Pitches], ...]
     """For each chord the tick at which it ends, and its tones in key and range."""
 
-    def harmony(self, tick: int) -> tuple[PitchSet, PitchSet | None]:
+    def harmony(self, tick: int) -> tuple[Pitches, Pitches | None]:
         """The pitches that may sound at a tick, and those of the chord there, if one holds."""
         i = bisect_right(self.starts, tick) - 1
         if i < 0 or tick >= self.chords[i][0]:
@@ -99,19 +91,19 @@ class OpenBar(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def pitch_set(
+def pitches(
     ids: range, lowest: int, low: int, high: int, *classes: frozenset[int] | None
-) -> PitchSet:
-    """The pitches of a range that are in all of some sets of pitch classes; None is no limit."""
+) -> Pitches:
+    """Those of a range that are in all of some sets of pitch classes; None is no limit.
+
+    ``ids`` are the vocabulary's, from the pitch ``lowest`` on.
+    """
     limits = [limit for limit in classes if limit is not None]
-    pitches = tuple(
-        pitch
+    return sum(
+        1 << pitch
         for pitch in range(max(low, lowest), min(high, lowest + len(ids) - 1) + 1)
         if all(pitch % 12 in limit for limit in limits)
     )
-    array = np.array([ids[pitch - lowest] for pitch in pitches], dtype=np.int32)
-    array.flags.writeable = False
-    return PitchSet(pitches, array)
 
 
 def least_notes(plan: Plan, beats: float) -> int:
@@ -159,10 +151,10 @@ def open_bar(
         first=first,
         room=fitting,
         budget=budget(plan, owed, first, fitting, grid.step),
-        scale=pitch_set(*melodic),
-        drums=pitch_set(vocabulary.drum, vocabulary.lowest_drum, 0, 127),
+        scale=pitches(*melodic),
+        drums=pitches(vocabulary.drum, vocabulary.lowest_drum, 0, 127),
         starts=tuple(chord.start for chord in planned.chords),
         chords=tuple(
-            (chord.end, pitch_set(*melodic, chord.pitch_classes)) for chord in planned.chords
+            (chord.end, pitches(*melodic, chord.pitch_classes)) for chord in planned.chords
         ),
     )

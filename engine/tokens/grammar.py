@@ -5,25 +5,26 @@ positions go forward, and within a position notes ascend by program and pitch, s
 twice and every take ends. What its :class:`~engine.tokens.plan.Plan` asks for holds after each
 token, and there always is a token to go on with: nothing has to be mended afterwards.
 
-What may come next follows from a handful of numbers (the next position with room, the last pitch,
-the budget of the bar), and comes as a slice of an array that exists already.
+What may come next follows from a handful of numbers (the next position with room, the pitches above
+the last one, the budget of the bar), and sets of tokens and pitches are numbers (see
+:mod:`engine.tokens.menu`): this runs between any two steps of the model, with cold caches.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable
 from enum import IntEnum
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import Code, SidemanError
 from engine.music import DRUMS, Note
-from engine.tokens.bars import OpenBar, PitchSet, least_notes, open_bar
+from engine.tokens.bars import OpenBar, least_notes, open_bar
 from engine.tokens.encode import Written
 from engine.tokens.header import header
+from engine.tokens.menu import Menu, Pitches, Tokens, menu, span
 from engine.tokens.plan import Plan
 from engine.tokens.vocabulary import Ids, Vocabulary
 
@@ -50,6 +51,13 @@ class State(IntEnum):
     END = 7
 
 
+# Names of the module are found sooner than members of an enum.
+BAR, METER, TOLD, ONWARD, PROGRAM = (
+    State.BAR, State.METER, State.TOLD, State.ONWARD, State.PROGRAM
+)  # fmt: skip
+PITCH, VELOCITY, DURATION, END = State.PITCH, State.VELOCITY, State.DURATION, State.END
+
+
 class Writer:
     """Writes one take, token by token. Not for use by two threads.
 
@@ -64,18 +72,19 @@ class Writer:
     __slots__ = (
         "_at",
         "_bar",
+        "_begin",
         "_chord_notes",
         "_chord_tones",
+        "_coming",
         "_count",
         "_ends",
         "_finish",
-        "_forced",
         "_given",
         "_given_here",
         "_held",
         "_here",
         "_last",
-        "_options",
+        "_menu",
         "_origins",
         "_pitch_id",
         "_plan",
@@ -91,8 +100,10 @@ class Writer:
         "_told",
         "_tones",
         "_total",
+        "_velocities",
         "_velocity_id",
         "_vocabulary",
+        "_zero",
         "bar",
         "finished",
     )
@@ -107,6 +118,7 @@ class Writer:
         if plan.pitched:
             plan.check_pitches(vocabulary.lowest, vocabulary.lowest + len(vocabulary.pitch) - 1)
         self._vocabulary = vocabulary
+        self._velocities = menu(span(vocabulary.velocity.start, vocabulary.velocity.stop))
         self._plan = plan
         self._programs = tuple(sorted(set(plan.programs)))
         self._reference: dict[int, list[Note]] = {}
@@ -131,35 +143,42 @@ class Writer:
         self._held: dict[int, dict[int, int]] = {}
         """When each pitch that a program has struck ends, in ticks from the take's start."""
         self._program = self._pitch_id = self._velocity_id = 0
+        self._zero = 0
+        """The token that pitch 0 of the program would be."""
         self._playing: Written | None = None
+        self._coming: Written | None = None
+        """The given note that comes next in the bar."""
         self._given_here: Written | None = None
-        """The given note that comes next at this very position."""
+        """The same, where it comes at this very position."""
         self._here: tuple[int, ...] = ()
+        """Programs that may begin a note at this position."""
+        self._begin: Tokens = 0
+        """Their tokens."""
         self._pressing = False
         if plan.opened:
             self._enter()
             self._move(self._bar.first - 1)
             self._onward()
         else:
-            self._await(State.BAR, self._only(vocabulary.bar))
+            self._state, self._menu = BAR, menu(1 << vocabulary.bar)
 
     def forced(self) -> int | None:
         """The token that must come next; None where there is a choice, or the take is finished."""
-        return self._forced
+        return self._menu.only
 
     def allowed(self) -> Ids:
         """All ids that may come next, ``int32 [n]``, ascending, not to be written to.
 
         Empty only when the take is finished.
         """
-        return self._options
+        return self._menu.ids
 
     def bias(self) -> Bias | None:
         """What speaks for some of the next tokens: those that would repeat the reference.
 
         And the instrument that has rested long enough. The ids need not be allowed.
         """
-        if self.finished:
+        if self.finished or not (self._reference or self._plan.longest_rest):
             return None
         weights: dict[int, float] = {}
         if self._reference:
@@ -177,7 +196,7 @@ class Writer:
 
         Only the first: programs ascend within a position, so a later one would shut it out.
         """
-        if self._state not in (State.ONWARD, State.PROGRAM):
+        if self._state not in (ONWARD, PROGRAM):
             return None
         longest = self._plan.longest_rest * self._plan.bars[self.bar].meter.ticks
         now = self._origins[self.bar] + self._tick
@@ -192,68 +211,59 @@ class Writer:
         The note's bar counts from the take's first. Raises ``ValueError`` for a token that is not
         allowed.
         """
-        if token != self._forced:
-            i = bisect_left(self._options.data, token)
-            if i == len(self._options) or self._options[i] != token:
-                raise ValueError(f"token {token} may not come next ({self._state.name})")
+        if not self._menu.tokens >> token & 1:
+            raise ValueError(f"token {token} may not come next ({self._state.name})")
         state, vocabulary = self._state, self._vocabulary
-        if state is State.TOLD:
-            self._tell()
-        elif state is State.PITCH:
+        if state is PITCH:
             self._take_pitch(token)
-        elif state is State.VELOCITY:
+        elif state is VELOCITY:
             self._velocity_id = token
-            self._await(State.DURATION, self._durations())
-        elif state is State.DURATION:
+            self._state, self._menu = DURATION, self._durations()
+        elif state is DURATION:
             note = self._complete(token)
             self._onward()
             return note
+        elif state is TOLD:
+            self._tell()
         elif token in vocabulary.program:
             self._program = vocabulary.programs[token - vocabulary.program.start]
-            self._await(State.PITCH, self._pitches())
+            self._state, self._menu = PITCH, self._pitches()
         elif token in vocabulary.position:
             self._move(token - vocabulary.position.start)
-            self._await(State.PROGRAM, self._openings())
-        elif state is State.METER:
+            self._state, self._menu = PROGRAM, self._openings()
+        elif state is METER:
             told = self._plan.bars[self.bar].told
             meter = self._bar.grid.meter
             self._told = header(vocabulary, meter, told)[::-1] if vocabulary.told else []
             self._tell()
-        elif state is State.BAR:
+        elif state is BAR:
             self._enter()
-            self._await(State.METER, self._only(self._bar.grid.time_signature))
+            self._state, self._menu = METER, menu(1 << self._bar.grid.time_signature)
         elif self.bar + 1 == len(self._plan.bars):
             self._end()
         else:
             self.bar += 1
             self._enter()
-            self._await(State.METER, self._only(self._bar.grid.time_signature))
+            self._state, self._menu = METER, menu(1 << self._bar.grid.time_signature)
         return None
 
     @property
     def tells(self) -> bool:
         """Whether the next token is none of the music's, but what the bar is told."""
-        return self._state is State.TOLD
+        return self._state is TOLD
 
     # What the state of the take is.
-
-    def _await(self, state: State, options: Ids) -> None:
-        self._state = state
-        self._options = options
-        self._forced = int(options[0]) if len(options) == 1 else None
 
     def _tell(self) -> None:
         """Go on with what the bar is told, the last token of which stands first; then begin it."""
         if self._told:
-            self._await(State.TOLD, self._only(self._told.pop()))
+            self._state, self._menu = TOLD, menu(1 << self._told.pop())
         else:
             self._onward()
 
     def _end(self) -> None:
         self.finished = True
-        self._state = State.END
-        self._options = self._vocabulary.all[:0]
-        self._forced = None
+        self._state, self._menu = END, menu(0)
 
     def _enter(self) -> None:
         """Open the bar ``self.bar``, before its first position."""
@@ -285,37 +295,31 @@ class Writer:
 
     # Which tokens may come next.
 
-    def _only(self, token: int) -> Ids:
-        return self._vocabulary.all[token : token + 1]
-
-    def _next_given(self) -> Written | None:
-        given = self._bar.given
-        return given[self._given] if self._given < len(given) else None
-
     def _find_given(self) -> None:
-        given = self._next_given()
-        here = given is not None and given.position == self._at
-        self._given_here = given if here else None
+        """Find the given note that comes next, and whether it does at this very position."""
+        given = self._bar.given
+        self._coming = coming = given[self._given] if self._given < len(given) else None
+        self._given_here = coming if coming is not None and coming.position == self._at else None
 
-    def _choices(self, program: int) -> PitchSet:
-        """The pitches of a program at this position, before those that the last note rules out."""
+    def _choices(self, program: int, given: Written | None) -> Pitches:
+        """What a program may strike here, above its last note and below the given one.
+
+        0 where that is nothing.
+        """
         if program == DRUMS:
-            return self._bar.drums
-        if self._tones is None:
-            return self._scale
-        # Another note must leave the share intact even if it is no chord tone.
-        least = self._plan.chord_share * (self._chord_notes + 1)
-        return self._scale if self._chord_tones >= least else self._tones
-
-    def _between(self, program: int, given: Written | None) -> tuple[PitchSet, int, int]:
-        """Pitches of a program from after the last note to before the given one: set, from, to."""
-        choices = self._choices(program)
-        low, high = 0, len(choices.pitches)
+            choices = self._bar.drums
+        elif self._tones is None:
+            choices = self._scale
+        else:
+            # Another note must leave the share intact even if it is no chord tone.
+            least = self._plan.chord_share * (self._chord_notes + 1)
+            choices = self._scale if self._chord_tones >= least else self._tones
         if program == self._last[0]:
-            low = bisect_right(choices.pitches, self._last[1])
+            above = self._last[1] + 1
+            choices = choices >> above << above
         if given is not None and program == given.program:
-            high = bisect_left(choices.pitches, given.pitch)
-        return choices, low, high
+            choices &= (1 << given.pitch) - 1
+        return choices
 
     def _find_here(self) -> None:
         """Find the programs that may begin a note at this position, before the next given one.
@@ -324,38 +328,40 @@ class Writer:
         """
         bar, budget = self._bar, self._bar.budget
         self._here = ()
+        self._begin = 0
         self._pressing = False
         if not (bar.first <= self._at < bar.room and budget.open(self._count, self._tick)):
             return
         given = self._given_here
         polyphony = self._plan.polyphony
-        here = []
+        last = self._last[0]
+        here, program_ids = [], self._vocabulary.program_ids
         for program in self._programs:
-            if program < self._last[0]:
+            if program < last:
                 continue
             if given is not None and program > given.program:
                 break
             if polyphony is not None and len(self._ends[program]) >= polyphony:
                 continue
-            _, low, high = self._between(program, given)
-            if low < high:
+            if self._choices(program, given):
                 here.append(program)
+                self._begin |= 1 << program_ids[program]
         self._here = tuple(here)
         if here and self._count < budget.least:
             self._pressing = bar.until(budget.latest(self._count)) <= self._at + 1
 
-    def _openings(self) -> Ids:
+    def _openings(self) -> Menu:
         """Program tokens of the notes that may begin here."""
         self._find_here()
-        here, given = self._here, self._given_here
+        given = self._given_here
         if given is not None and not self._pressing:
-            here = (*here, given.program)
-        return _menu(self._vocabulary, None, 0, 0, None, here)
+            return menu(self._begin | 1 << given.program_id)
+        return menu(self._begin)
 
     def _onward(self) -> None:
         """After a complete note, or at the start of a bar."""
         if self._given_here is not None:
-            self._await(State.ONWARD, self._openings())
+            self._state, self._menu = ONWARD, self._openings()
             return
         self._find_here()
         budget, vocabulary, here = self._bar.budget, self._vocabulary, self._here
@@ -364,7 +370,7 @@ class Writer:
         bar_line: int | None = None
         if not self._pressing:
             owing = self._count < budget.least
-            given = self._next_given()
+            given = self._coming
             low, high = self._reach(owing)
             if given is None:
                 if not owing or (low >= high and not here):
@@ -376,9 +382,14 @@ class Writer:
             if self.bar + 1 == len(self._plan.bars):
                 self._end()
             else:
-                self._await(State.ONWARD, self._only(bar_line))
+                self._state, self._menu = ONWARD, menu(1 << bar_line)
             return
-        self._await(State.ONWARD, _menu(vocabulary, bar_line, low, high, stop, here))
+        tokens = self._begin | span(low, high) << vocabulary.position.start
+        if stop is not None:
+            tokens |= 1 << vocabulary.position[stop]
+        if bar_line is not None:
+            tokens |= 1 << bar_line
+        self._state, self._menu = ONWARD, menu(tokens)
 
     def _reach(self, owing: bool) -> tuple[int, int]:
         """Positions, from and to before, that can hold the next note of the take."""
@@ -386,7 +397,8 @@ class Writer:
         low = max(self._at + 1, bar.first)
         if count >= budget.most:
             return low, low
-        low = max(low, bar.position_from(budget.earliest(count)))
+        if budget.lead is not None:
+            low = max(low, bar.position_from(budget.earliest(count)))
         if self._plan.polyphony is not None:
             free = min(map(self._free, self._programs)) - self._origins[self.bar]
             low = max(low, bar.position_from(free))
@@ -401,47 +413,44 @@ class Writer:
         taken = len(ends) - (self._plan.polyphony or 0)
         return 0 if taken < 0 else sorted(ends)[taken]
 
-    def _pitches(self) -> Ids:
+    def _pitches(self) -> Menu:
         """Pitch tokens for the program just named."""
-        program = self._program
-        given = self._given_here
-        same = given is not None and given.program == program
-        if program in self._here:
-            silent = self._silent(*self._between(program, given))
-            if not same or self._pressing:
-                return silent
-            assert given is not None
-            return np.append(silent, np.int32(given.pitch_id))
-        assert given is not None
-        return self._only(given.pitch_id)
+        program, given = self._program, self._given_here
+        ids, lowest = self._vocabulary.pitches(program)
+        self._zero = ids.start - lowest
+        struck = given.pitch_id if given is not None and given.program == program else None
+        if program not in self._here:
+            assert struck is not None
+            return menu(1 << struck)
+        if self._pressing:
+            struck = None
+        silent = self._silent(self._choices(program, given))
+        tokens = silent >> lowest << ids.start
+        if struck is not None:
+            tokens |= 1 << struck
+        return menu(tokens)
 
-    def _silent(self, choices: PitchSet, low: int, high: int) -> Ids:
+    def _silent(self, choices: Pitches) -> Pitches:
         """The choices that do not sound already: a key that is down can't be struck.
 
         Where all of them sound they stay, and the new note ends the old one. Drums only ring.
         """
-        ids = choices.ids[low:high]
         held = self._held.get(self._program)
         if not held:
-            return ids
+            return choices
         now = self._origins[self.bar] + self._tick
-        for pitch in [pitch for pitch, end in held.items() if end <= now]:
-            del held[pitch]
-        pieces, begin = [], low
-        for pitch in sorted(held):
-            i = bisect_left(choices.pitches, pitch, begin, high)
-            if i < high and choices.pitches[i] == pitch:
-                pieces.append(choices.ids[begin:i])
-                begin = i + 1
-        if begin == low:
-            return ids
-        silent = np.concatenate((*pieces, choices.ids[begin:high]))
-        return silent if len(silent) else ids
+        silent = choices
+        for pitch, end in list(held.items()):
+            if end > now:
+                silent &= ~(1 << pitch)
+            else:
+                del held[pitch]
+        return silent or choices
 
-    def _durations(self) -> Ids:
+    def _durations(self) -> Menu:
         """Duration tokens that end inside the take, and leave a voice for the notes still due."""
         if self._playing is not None:
-            return self._only(self._playing.duration_id)
+            return menu(1 << self._playing.duration_id)
         durations = self._bar.grid.durations
         begin = self._origins[self.bar] + self._tick
         limit = self._finish
@@ -451,7 +460,7 @@ class Writer:
             if due is not None and not any(end <= due for end in ends):
                 limit = max(min(limit, due), begin + durations[0])
         first = self._vocabulary.duration.start
-        return self._vocabulary.all[first : first + bisect_right(durations, limit - begin)]
+        return menu(span(first, first + bisect_right(durations, limit - begin)))
 
     def _due(self) -> int | None:
         """Ticks from the take's start by which, after this note, the next must be able to begin."""
@@ -471,20 +480,18 @@ class Writer:
     def _take_pitch(self, token: int) -> None:
         given = self._given_here
         self._pitch_id = token
-        velocity = self._vocabulary.velocity
         if given is not None and given.program == self._program and given.pitch_id == token:
             self._playing = given
-            options = self._only(given.velocity_id)
+            tokens = menu(1 << given.velocity_id)
         else:
             self._playing = None
-            options = self._vocabulary.all[velocity.start : velocity.stop]
-        self._await(State.VELOCITY, options)
+            tokens = self._velocities
+        self._state, self._menu = VELOCITY, tokens
 
     def _complete(self, token: int) -> Note | None:
         """A Duration token completes a note."""
         vocabulary, program = self._vocabulary, self._program
-        ids, lowest = vocabulary.pitches(program)
-        pitch = lowest + self._pitch_id - ids.start
+        pitch = self._pitch_id - self._zero
         self._last = (program, pitch)
         if self._playing is not None:
             self._playing = None
@@ -495,59 +502,39 @@ class Writer:
         self._count += 1
         self._total += 1
         end = self._origins[self.bar] + self._tick + duration
-        self._resting[program] = max(self._resting[program], end)
+        if self._plan.longest_rest:
+            self._resting[program] = max(self._resting[program], end)
         if program != DRUMS:
             self._held.setdefault(program, {})[pitch] = end
         if self._plan.polyphony is not None:
             self._ends[program].append(end)
         if self._tones is not None and program != DRUMS:
             self._chord_notes += 1
-            self._chord_tones += pitch in self._tones.pitches
+            self._chord_tones += self._tones >> pitch & 1
         velocity = vocabulary.velocities[self._velocity_id - vocabulary.velocity.start]
         return Note(self.bar, self._tick, program, pitch, duration, velocity)
 
     def _hints(self) -> list[int]:
         """Ids that would repeat the reference."""
         vocabulary, state = self._vocabulary, self._state
-        if state in (State.BAR, State.METER):
+        if state in (BAR, METER):
             return []
         here: Iterable[Written] = (
             note for note in self._bar.reference.get(self._at, ()) if note[1:3] > self._last
         )
-        if state is State.PITCH:
+        if state is PITCH:
             return [note.pitch_id for note in here if note.program == self._program]
-        if state in (State.VELOCITY, State.DURATION):
+        if state in (VELOCITY, DURATION):
             same = [
                 note
                 for note in here
                 if note.program == self._program and note.pitch_id == self._pitch_id
             ]
-            if state is State.VELOCITY:
+            if state is VELOCITY:
                 return [note.velocity_id for note in same]
             return [note.duration_id for note in same]
         programs = sorted({note.program_id for note in here})
-        if programs or state is State.PROGRAM:
+        if programs or state is PROGRAM:
             return programs
         ahead = [position for position in self._bar.reference if position > self._at]
         return [vocabulary.position[min(ahead)] if ahead else vocabulary.bar]
-
-
-@lru_cache(maxsize=8192)
-def _menu(
-    vocabulary: Vocabulary,
-    bar_line: int | None,
-    low: int,
-    high: int,
-    stop: int | None,
-    programs: tuple[int, ...],
-) -> Ids:
-    """Bar line, positions from ``low`` to before ``high`` and ``stop``, and programs, ascending."""
-    ids = {vocabulary.program_ids[program] for program in programs}
-    ids.update(vocabulary.position[low:high])
-    if stop is not None:
-        ids.add(vocabulary.position[stop])
-    if bar_line is not None:
-        ids.add(bar_line)
-    menu = np.array(sorted(ids), dtype=np.int32)
-    menu.flags.writeable = False
-    return menu
