@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
 from bridge.commands.output import Json
+from bridge.commands.train import begun
 from bridge.commands.train.common import report
 from engine.errors import Code, SidemanError
-
-if TYPE_CHECKING:
-    from training.sound.concept_config import ConceptConfig
 
 RESUMED = ("minutes", "epochs", "steps", "device", "run", "patience")
 """Options that may differ from those that a resumed run began with."""
@@ -137,6 +134,7 @@ def concept(
     from bridge.commands.train.bar import Bar
     from engine.models import store
     from training.sound.concept import Inversion
+    from training.sound.concept_config import ConceptConfig
     from training.sound.concept_folder import check_output, write, write_pt
 
     started = time.monotonic()
@@ -162,7 +160,14 @@ def concept(
         "seed": seed,
     }
     chosen = {name: value for name, value in asked.items() if value is not None}
-    config = _resumed(resume, data, chosen) if resume else _fresh(data, output, chosen)
+    if resume:
+        config = begun.resumed(ConceptConfig, resume, data, chosen, RESUMED)
+    elif base:
+        config = begun.fresh(ConceptConfig, data, output, chosen)
+    else:
+        raise SidemanError(
+            Code.BAD_ARGUMENTS, "say which model it is for: --base MODEL (`sideman models` lists)"
+        )
     check_output(output)
     with Bar(output.name, as_json) as bar:
         run = Inversion(config, watch=bar)
@@ -196,43 +201,3 @@ def _remarks(summary: dict[str, Any]) -> list[str]:
             "is it a model of random weights?"
         )
     return lines
-
-
-def _fresh(data: Path, output: Path, given: dict[str, Any]) -> ConceptConfig:
-    """A new run beside its output, or the unfinished one that was begun with the same options."""
-    from training import runs
-    from training.sound.concept_config import ConceptConfig
-
-    if "base" not in given:
-        raise SidemanError(
-            Code.BAD_ARGUMENTS, "say which model it is for: --base MODEL (`sideman models` lists)"
-        )
-    number = 1
-    while True:
-        suffix = "" if number == 1 else f"-{number}"
-        run = output.with_name(f"{output.name}.run{suffix}")
-        config = ConceptConfig(data.resolve(), run.resolve(), **given)
-        if not (run / runs.FILE).is_file():
-            return config
-        table = runs.read(run)
-        if table["status"] != "completed" and table.get("config") == config.to_json():
-            return config
-        number += 1
-
-
-def _resumed(resume: str, data: Path, given: dict[str, Any]) -> ConceptConfig:
-    """The config that a run began with, but for its length and device."""
-    from training import runs
-    from training.sound.concept_config import ConceptConfig
-
-    run = runs.find(resume)
-    begun = ConceptConfig.from_json(runs.read(run).get("config", {}))
-    for name, value in given.items():
-        if name not in RESUMED and getattr(begun, name) != value:
-            raise SidemanError(
-                Code.BAD_ARGUMENTS,
-                f"the run {run} began with {name} {getattr(begun, name)}, not {value}: "
-                "leave that option out, or train anew",
-            )
-    changed = {name: value for name, value in given.items() if name in RESUMED}
-    return replace(begun, data=data.resolve(), run=run.resolve(), **changed)
