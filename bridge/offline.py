@@ -67,7 +67,7 @@ def play_on(
     line, unused = DirectLine(), DirectLine()
     worker = Supervisor(lambda: line, conductor)
     conductor.connect(worker, Supervisor(lambda: unused, conductor.sound))
-    conductor.parameters["speculation"] = False
+    conductor.settings.values["speculation"] = False
     conductor.session.meters = clock.meters
     if song is not None:
         hear(song, conductor.session)

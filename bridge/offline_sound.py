@@ -138,7 +138,7 @@ def play_on(
     notes_line, sound_line = DirectLine(), DirectLine(sound)
     worker = Supervisor(lambda: sound_line, conductor.sound)
     conductor.connect(Supervisor(lambda: notes_line, conductor), worker)
-    conductor.parameters["rate"] = rate
+    conductor.settings.values["rate"] = rate
     conductor.sound.live = False
     if heard is not None and options.input is not None:
         track = conductor.session.track(TRACK)

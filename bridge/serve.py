@@ -160,7 +160,7 @@ class Engine:
         speed.bar_tokens = found.bar_tokens
         speed.token_steps = found.token_seconds / found.step_seconds
         if not found.thinks_ahead:
-            self.conductor.parameters.setdefault("speculation", False)
+            self.conductor.settings.values.setdefault("speculation", False)
 
     def _open_midi(self, options: ServeOptions) -> Midi | None:
         opening = wanted(options)

@@ -22,7 +22,6 @@ from engine.hands import Hands
 from engine.initiative import Initiative
 from engine.ledger import Book
 from engine.messages import commands as c
-from engine.messages.parameters import PARAMETERS
 from engine.messages.replies import (
     Done,
     Fail,
@@ -42,6 +41,7 @@ from engine.ports import Loader, Outbox, Store
 from engine.presets import Preset
 from engine.requests import OURSELVES, Requests
 from engine.session import Session, Track
+from engine.settings import Settings, plain
 from engine.shelf import Shelf
 from engine.sound.desk import Desk
 from engine.teller import TELL_AT_ONCE, Teller
@@ -99,14 +99,14 @@ class Conductor:
         self.session = Session()
         self.book = Book()
         self.clock = clock
-        self.parameters: dict[str, Any] = {}
+        self.settings = Settings(outbox, store)
         self.shelf = Shelf(preset, device, load_preset, find_model, find_adapter)
         self._outbox = outbox
         self._store = store
         self._loader = loader
         self._hands = Hands(clock)
         self._asking = Asking(
-            self.session, clock, self._hands, self.shelf, self.parameters, random_seed
+            self.session, clock, self._hands, self.shelf, self.settings.values, random_seed
         )
         self.delivery = Delivery(self.session, clock, outbox)
         self.sound = Desk(
@@ -117,10 +117,6 @@ class Conductor:
         self._played: set[tuple[int, int]] = set()
         self._changed_tracks: set[int] = set()
         self._bar = 0
-        self.facts: dict[str, str] = {}
-        """Values of parameters that are told and not set; see :meth:`tell`."""
-        self.learned: dict[str, str] = {}
-        """Triggers that were learned, and their actions, as text."""
         self._told_bpm, self._told_playing = clock.bpm, clock.playing
         self._waiting: dict[int, list[tuple[c.Command, float]]] = {}
         """Commands of clients for whom a file is being read: they take effect after it."""
@@ -441,7 +437,7 @@ class Conductor:
         if preset.kind == "audio":
             seed = self._asking.seed(track)
             self.sound.take_on(
-                ask, track, preset, client, when, parameters=self.parameters, seed=seed
+                ask, track, preset, client, when, parameters=self.settings.values, seed=seed
             )
             self._asking.accepted(ask, track)
             return
@@ -513,12 +509,10 @@ class Conductor:
                 return int(self.clock.playing)
             case "meter":
                 return str(self.clock.meters.at(self._bar))
-        if name in self.facts:
-            return self.facts[name]
-        value = self.parameters.get(name, PARAMETERS[name].arg.default)
+        value = self.settings.value(name)
         if value is None:
             value = getattr(self.shelf.preset.sampling, name, None)
-        return int(value) if isinstance(value, bool) else value
+        return plain(value)
 
     def _set(self, name: str, value: Any, client: int, when: float) -> None:
         match name:
@@ -531,9 +525,8 @@ class Conductor:
                 self._set_meter(value, when)
                 self._outbox.changed(name, value)
             case _:
-                self.parameters[name] = value
+                self.settings.put(name, value)
                 self._take_turns()
-                self._outbox.changed(name, int(value) if isinstance(value, bool) else value)
         self._outbox.reply(client, Value(name, self._value(name)))
         self._teller.changed(when)
 
@@ -555,24 +548,9 @@ class Conductor:
             changes = [(bar, meter.num, meter.den) for bar, meter in self.clock.meters.changes]
             self._store.write({"event": "meters", "changes": changes})
 
-    def tell(self, name: str, value: str) -> None:
-        """Whoever leads the clock or has the ports says how things stand."""
-        if self.facts.get(name) != value:
-            self.facts[name] = value
-            self._outbox.changed(name, value)
-
-    def was_learned(self, trigger: str, action: str) -> None:
-        """A MIDI message was bound to an action: all are told, and a restart finds it."""
-        self.learned[trigger] = action
-        self._store.write({"event": "trigger", "trigger": trigger, "action": action})
-        self.tell("learned", f"{trigger} = {action}")
-        self._outbox.broadcast(Done(c.Learn.address, (action, trigger)))
-
     def _take_turns(self) -> None:
         """Take turns as the parameters say."""
-        mode, pause = (
-            self.parameters.get(name, PARAMETERS[name].arg.default) for name in ("mode", "pause")
-        )
+        mode, pause = self.settings.value("mode"), self.settings.value("pause")
         self.initiative.take_turns(Mode(mode), pause)
 
     @property

@@ -43,7 +43,7 @@ class Clocks:
         self._poll_at = 0.0
         self._meter = (0, COMMON_TIME)
         """The meter that Link was told, and the bar from which on."""
-        conductor.tell("clock", self._leader.current)
+        conductor.settings.tell("clock", self._leader.current)
 
     def use_midi(self, clock: MidiClock) -> None:
         """MIDI clock comes in and is followed by this one."""
@@ -91,7 +91,7 @@ class Clocks:
 
     def _in_time(self, course: Course) -> Course:
         """The song as it is where the clock comes from: what is heard was sent a while ago."""
-        late_ms = self._conductor.parameters.get("clock_latency", 0.0)
+        late_ms = self._conductor.settings.value("clock_latency")
         return replace(course, seconds=course.seconds - late_ms / 1000.0)
 
     def tick(self, now: float) -> None:
@@ -124,7 +124,7 @@ class Clocks:
 
     def _changed(self, source: Source) -> None:
         log.info("the time is led by %s now", source)
-        self._conductor.tell("clock", source)
+        self._conductor.settings.tell("clock", source)
 
     def close(self) -> None:
         """Leave whatever was joined."""

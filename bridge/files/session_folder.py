@@ -309,7 +309,7 @@ def _replay(event: dict[str, Any], folder: Path, session: Session, conductor: Co
         case "trigger":
             Trigger.parse(event["trigger"])
             Action.parse(event["action"])
-            conductor.learned[event["trigger"]] = event["action"]
+            conductor.settings.learned[event["trigger"]] = event["action"]
         case "clear":
             session.clear(session.track(int(event["track"])))
         case "recording":

@@ -62,7 +62,7 @@ class MidiDoor:
         self._clock_port: int | None = None
         self._preset = conductor.shelf.preset
         self._mapping = Mapping(triggers, self._preset.actions)
-        for trigger, action in conductor.learned.items():
+        for trigger, action in conductor.settings.learned.items():
             self._mapping.bind(Trigger.parse(trigger), Action.parse(action))
         self._held: dict[int, set[tuple[int, int]]] = {}
         """(Track, pitch) that are held on each port."""
@@ -176,7 +176,7 @@ class MidiDoor:
 
     def _triggered(self, match: Match, port: int, when: float) -> None:
         if match.learned is not None:
-            self._conductor.was_learned(str(match.trigger), self._to_learn)
+            self._conductor.settings.was_learned(str(match.trigger), self._to_learn)
             self._bound()
         if match.action is None:
             return
@@ -216,7 +216,7 @@ class MidiDoor:
                 name = preset_meant(action.preset or "", presets.names())
                 self._do(c.Preset(name), when)
             case name:
-                current = self._conductor.parameters.get(name)
+                current = self._conductor.settings.values.get(name)
                 value = action.value(share, current)
                 self._do(c.Set(name, value), when)
 
@@ -286,7 +286,7 @@ class MidiDoor:
                 self._do(c.TrackOff(track, pitch), now)
             if state.port == self._clock_port:
                 self._clock_port = None
-        self._conductor.tell("ports", "; ".join(self._open[n] for n in sorted(self._open)))
+        self._conductor.settings.tell("ports", "; ".join(self._open[n] for n in sorted(self._open)))
 
     def replied(self, reply: Reply) -> None:
         """An answer to what we asked for ourselves: lights tell how it goes."""

@@ -62,11 +62,11 @@ def test_an_engine_begins_with_what_was_stored(
     conductor = conductor_after()
     speed = conductor.requests.speed
     assert (speed.token_seconds, speed.bar_tokens) == (0.001, 60.0)
-    assert "speculation" not in conductor.parameters
+    assert "speculation" not in conductor.settings.values
     speed.stepped(0.004)
     assert speed.token_seconds == pytest.approx(0.008), "grammar and sampling are still counted"
 
 
 def test_a_slow_machine_makes_nothing_ahead(conductor_after: Callable[[], Conductor]) -> None:
     put(SPEED | {"token_seconds": 0.025})
-    assert conductor_after().parameters["speculation"] is False
+    assert conductor_after().settings.values["speculation"] is False

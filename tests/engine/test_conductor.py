@@ -36,7 +36,7 @@ def state(band: Band) -> Any:
                      dict(track.held))
             for number, track in session.tracks.items()
         },
-        dict(session.takes), session.meters, dict(band.conductor.parameters),
+        dict(session.takes), session.meters, dict(band.conductor.settings.values),
         band.conductor.clock.tick(band.now), len(band.requests), list(band.store.kinds()),
         band.conductor.status(),
     )  # fmt: skip

@@ -52,7 +52,7 @@ def obeys(clocks: Clocks, band: Band) -> bool:
 
 
 def leading(band: Band) -> object:
-    return band.conductor.facts["clock"]
+    return band.conductor.settings.facts["clock"]
 
 
 def test_osc_leads_where_nothing_better_does(band: Band) -> None:

@@ -192,9 +192,9 @@ def test_undo_and_panic_reach_the_player(stage: Stage) -> None:
 
 def test_a_controller_moves_a_parameter(stage: Stage) -> None:
     stage.hear(0xB0, 20, 127)
-    assert stage.band.conductor.parameters["temperature"] == pytest.approx(1.4)
+    assert stage.band.conductor.settings.values["temperature"] == pytest.approx(1.4)
     stage.hear(0xB0, 20, 0)
-    assert stage.band.conductor.parameters["temperature"] == pytest.approx(0.6)
+    assert stage.band.conductor.settings.values["temperature"] == pytest.approx(0.6)
 
 
 def test_a_program_change_chooses_a_preset(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
