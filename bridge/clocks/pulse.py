@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from math import sqrt
 
 from bridge.clocks.arc import Arc
@@ -46,6 +46,13 @@ TOGETHER = 0.15
 """Of the period; ticks that are closer came at once."""
 HOLES = 7
 """Of the latest ticks; in a hundred that lose one, not one song in thousands loses as many."""
+BEATS = 6
+"""Holes one after the other, always as many ticks apart. No cable loses them so, but blocks that
+are a little shorter than a tick beat against it so."""
+LEAST_BEAT = 3
+"""Ticks; holes that are closer come of a tempo that stepped."""
+REMEMBERED = 384
+"""Ticks that can be counted anew when that is found out."""
 BUNCHED = 8 * PPQ
 """Ticks for which a source that sent two at once is taken to send in blocks."""
 BEYOND = 3.0
@@ -123,7 +130,7 @@ class Pulse:
         self._bunched = 0
         self._together: deque[int] = deque(maxlen=2)
         self._lean = 0.0
-        self._recent: deque[_Tick] = deque(maxlen=max(SCALES))
+        self._recent: deque[_Tick] = deque(maxlen=REMEMBERED)
         self._aside: deque[float] = deque(maxlen=CALM)
         self._arc = Arc()
 
@@ -199,9 +206,15 @@ class Pulse:
         return len(pairs) == 2 and self.index - pairs[0] < BUNCHED / 2
 
     def _is_holey(self) -> bool:
-        """Whether more ticks seem to be lost than are, here and there."""
-        lost = sum(tick.steps > 1 for tick in self._recent)
-        return not self._bunched and lost >= HOLES and 2 * lost <= len(self._recent)
+        """Whether more ticks seem to be lost than are, here and there, or too regularly."""
+        if self._bunched or not self._recent or self._recent[-1].steps < 2:
+            return False
+        ages = [age for age, tick in enumerate(reversed(self._recent)) if tick.steps > 1]
+        lost, latest = sum(age < max(SCALES) for age in ages), min(len(self._recent), max(SCALES))
+        if lost >= HOLES and 2 * lost <= latest:
+            return True
+        gaps = [older - newer for newer, older in pairwise(ages[:BEATS])]
+        return len(gaps) == BEATS - 1 and min(gaps) >= LEAST_BEAT and max(gaps) <= min(gaps) + 1
 
     def _bunch(self) -> None:
         """The source keeps its ticks until a block is over, and times tell nothing about counts.
@@ -264,7 +277,7 @@ class Pulse:
 
     def _take_back(self) -> bool:
         """One of the ticks that were taken for lost was only late; False where none was."""
-        for tick in reversed(self._recent):
+        for tick in islice(reversed(self._recent), max(SCALES)):
             if tick.steps > 1:
                 tick.steps -= 1
                 self.lost -= 1
@@ -356,7 +369,7 @@ class Pulse:
             self.lost += tick.steps - 1
             tick.index = index = index + tick.steps
         self.index = index
-        self._refit(ticks)
+        self._refit(ticks[-max(SCALES) :])
 
     def _refit(self, ticks: list[_Tick]) -> None:
         """Draw the line through these ticks only, which are the latest.

@@ -236,10 +236,27 @@ def test_silence_while_stopped_is_said_but_no_drop_out() -> None:
     assert source.clock.dropouts == 0
 
 
-@pytest.mark.parametrize("bpm", [100.0, 117.1875, 120.0, 125.0, 140.0, 160.0, 180.0, 200.0])
-@pytest.mark.parametrize("block", [256 / 48_000, 512 / 48_000, 1024 / 48_000])
+BLOCK_TEMPOS = (
+    95.0,
+    100.0,
+    105.0,
+    110.0,
+    113.0,
+    117.1875,
+    120.0,
+    125.0,
+    140.0,
+    160.0,
+    180.0,
+    200.0,
+)
+
+
+@pytest.mark.parametrize("bpm", BLOCK_TEMPOS)
+@pytest.mark.parametrize("block", [256 / 48_000, 512 / 48_000, 1024 / 48_000, 1024 / 44_100])
 def test_a_host_that_sends_once_a_block_is_counted_right(bpm: float, block: float) -> None:
-    """Ticks come in pairs now and then, where a block is about as long as a tick."""
+    """Ticks come in pairs now and then where a block is a little longer than a tick, and there are
+    holes where it is a little shorter."""
     source = Sequencer(bpm)
     source.clock.start(source.between)
     begin, ticks = source.now, 24 * 64
@@ -248,7 +265,7 @@ def test_a_host_that_sends_once_a_block_is_counted_right(bpm: float, block: floa
         source.clock.tick(ceil(due / block) * block)
     last = begin + (ticks - 1) * source.period
     off = source.clock.course.tick_at(last) / CLOCK - (ticks - 1)
-    assert abs(off) * source.period < block + 0.002
+    assert abs(off) * source.period < block + 0.003
 
 
 def test_a_tick_that_was_late_was_not_lost() -> None:
