@@ -16,9 +16,10 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
-from bench.tools import ROOT
+ROOT = Path(__file__).parents[1]
 
 STEP = 0.001
 STALL = 0.001

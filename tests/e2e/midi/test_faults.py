@@ -18,8 +18,8 @@ from tests.support.jack import Server
 
 pytestmark = pytest.mark.slow
 
-KILLS, FULL_KILLS = 5, 50
-FLOOD_SECONDS, FULL_FLOOD_SECONDS = 3, 60
+KILLS, FULL_KILLS = 20, 50
+FLOOD_SECONDS, FULL_FLOOD_SECONDS = 15, 60
 RATE = 10_000
 """Random messages a second."""
 
