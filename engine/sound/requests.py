@@ -6,7 +6,6 @@ the take's file, and the client hears of it once it is there.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -51,10 +50,8 @@ class SoundRequest(Asked):
     """Sample frames that the store was given."""
     again: int = 0
     """Sample frames that have come once more, where a take is being made again."""
-    told: hashlib.blake2b = field(default_factory=hashlib.blake2b)
-    """Of all that the store was given."""
-    retold: hashlib.blake2b = field(default_factory=hashlib.blake2b)
-    """Of all that has come once more."""
+    marks: dict[int, str] = field(default_factory=dict)
+    """What named the take up to each of the frames at which a chunk ended."""
     chunks: int = 0
     first_sound_ms: float | None = None
 
@@ -262,27 +259,20 @@ class SoundRequests(Ledger[SoundRequest]):
         request = self._live.get(message.job)
         if request is None:
             return
-        width = BYTES * message.channels
-        frames = len(message.data) // width
-        known = min(frames, request.sent - request.again)
-        request.again += known
-        request.retold.update(message.data[: known * width])
-        done_again = known > 0 and request.again == request.sent
-        if done_again and request.retold.digest() != request.told.digest():
-            self._give_up(request)
+        frames = len(message.data) // (BYTES * message.channels)
+        at = request.again
+        request.again = end = at + frames
+        if at < request.sent:
+            if request.marks.get(end) != message.mark:
+                self._give_up(request)
             return
-        if known == frames:
-            return
-        data = message.data[known * width :]
-        request.told.update(data)
         if not request.sent:
             self._begins(request, message.channels, now)
-        at = request.sent
-        request.sent = request.again = at + frames - known
+        request.sent = end
+        request.marks[end] = message.mark
         self._check_late(request, at, now)
-        chunk = Chunk(at, request.samples, request.wish.rate, message.channels, data)
-        upto = request.sent
-        self._store.sound(request.take, chunk, lambda error: self._stored(request, at, upto, error))
+        chunk = Chunk(at, request.samples, request.wish.rate, message.channels, message.data)
+        self._store.sound(request.take, chunk, lambda error: self._stored(request, at, end, error))
 
     def _give_up(self, request: SoundRequest) -> None:
         """A take that was begun would go on as another one."""
@@ -302,7 +292,7 @@ class SoundRequests(Ledger[SoundRequest]):
         self.speed.began(now - request.asked_at)
         self.delivery.announce(request)
 
-    def _stored(self, request: SoundRequest, at: int, upto: int, error: str | None) -> None:
+    def _stored(self, request: SoundRequest, at: int, end: int, error: str | None) -> None:
         """A chunk is in the file: now it can be played."""
         if request.job not in self._live:
             return
@@ -314,7 +304,7 @@ class SoundRequests(Ledger[SoundRequest]):
         assert tape is not None
         request.chunks += 1
         reply = ClipAudio(
-            request.req, request.take.number, self._bar(request, at), tape.path, tape.rate, upto
+            request.req, request.take.number, self._bar(request, at), tape.path, tape.rate, end
         )
         self.delivery.say(request, reply)
 
@@ -401,5 +391,4 @@ class SoundRequests(Ledger[SoundRequest]):
             if not request.made:
                 request.remade += request.given
                 request.again = 0
-                request.retold = hashlib.blake2b()
                 self._give(request)

@@ -14,7 +14,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -80,6 +81,8 @@ class Job:
     context_hash: str = ""
     made: int = 0
     """Sample frames that were sent."""
+    hashed: hashlib.blake2b = field(default_factory=partial(hashlib.blake2b, digest_size=8))
+    """Of all that was sent."""
 
     @property
     def urgency(self) -> float:
@@ -422,7 +425,8 @@ class SoundWorker:
     def _say(self, job: Job, audio: Audio) -> None:
         job.made += len(audio)
         data = np.ascontiguousarray(audio, "<f4").tobytes()
-        self._send(wire.Sound(job.number, audio.shape[1], data))
+        job.hashed.update(data)
+        self._send(wire.Sound(job.number, audio.shape[1], data, job.hashed.hexdigest()))
 
     def _cross(self, group: Group) -> None:
         """At a bar line, what was to count from then on counts."""

@@ -273,11 +273,15 @@ class JobFailed(Message, tag="job-failed", frozen=True):
 
 
 class Sound(Message, tag="sound", frozen=True):
-    """The next sample frames of a take: float32, little-endian, ``channels`` by turns."""
+    """The next sample frames of a take: float32, little-endian, ``channels`` by turns.
+
+    ``mark`` names all of the take up to their end.
+    """
 
     job: int
     channels: int
     data: bytes
+    mark: str = ""
 
 
 class SoundDone(Message, tag="sound-done", frozen=True):

@@ -289,9 +289,11 @@ class TestEnds:
         studio.ask(1, verb="audio", bars=2)
         studio.pump(wire.Sound, 3)
         work = worker.Continuation.work
-        monkeypatch.setattr(
-            worker.Continuation, "work", lambda self: [(i, -a) for i, a in work(self)]
-        )
+
+        def otherwise(self: Any) -> list[tuple[int, np.ndarray]]:
+            return [(index, -audio) for index, audio in work(self)]
+
+        monkeypatch.setattr(worker.Continuation, "work", otherwise)
         studio.kill()
         studio.pump()
         assert studio.fails() == ["worker-died"] and studio.store.dropped == [1]

@@ -67,7 +67,7 @@ MESSAGES = {
     wire.Finished: st.builds(wire.Finished, small, small, text),
     wire.JobDone: st.builds(wire.JobDone, small, small, real),
     wire.JobFailed: st.builds(wire.JobFailed, small, text, text),
-    wire.Sound: st.builds(wire.Sound, small, small, st.binary(max_size=64)),
+    wire.Sound: st.builds(wire.Sound, small, small, st.binary(max_size=64), text),
     wire.SoundDone: st.builds(
         wire.SoundDone, small, small, real, text, st.dictionaries(text, real | text, max_size=2)
     ),
