@@ -69,8 +69,9 @@ def at_work(folder: Path, config: Mapping[str, Any]) -> Iterator[Work]:
                 yield work
             except BaseException as error:
                 status = "failed" if isinstance(error, Exception) else "stopped"
+                told = unwritable(folder, error) if isinstance(error, OSError) else error
                 with suppress(SidemanError):  # it may have failed because nothing can be written
-                    work.state(status, str(error) or None)
+                    work.state(status, str(told) or None)
                 raise
             work.state("completed")
     except OSError as error:

@@ -69,7 +69,7 @@ def _composed(said: Said) -> str:
         words.append(f"{said.bpm} bpm")
     for word in words:
         if word.casefold() not in text.casefold() and len(text) + len(word) + 2 <= LONGEST:
-            text = f"{text}, {word}" if text else word
+            text = f"{text.removesuffix('.')}, {word}" if text else word
     return text
 
 
@@ -78,6 +78,5 @@ def _filled(template: str, said: Said, stem: str) -> str:
     values |= {name: ", ".join(values[name]) for name in LISTS}
     values["name"] = spelled(stem)
     text = " ".join(template.format_map(values).split())
-    # What is missing leaves no commas behind.
-    text = re.sub(r"(?:\s*([,;])\s*)+(?=[,;]|$)", "", text)
-    return re.sub(r"^[\s,;]+|[\s,;]+$", "", text)
+    text = re.sub(r"[\s,;]*([,;])", r"\1", text)  # what is missing leaves no commas behind
+    return text.strip(" ,;")
