@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from engine.errors import Code, SidemanError
+from engine.models.musicgen.adapters import PREFIX
 from training.sound.lora import of_prompt
 
 STEPS = 2
@@ -21,6 +22,9 @@ STEPS = 2
 
 ZEROS = 3
 """So many steps in a row without any gradient end a run."""
+
+NAMED = 4
+"""Matrices that are named where more have no gradient."""
 
 
 class Proof:
@@ -61,9 +65,10 @@ class Proof:
         self._steps[True] += with_prompts
         late = sorted(name for name in self._unseen if self._steps[of_prompt(name)] >= STEPS)
         if late:
-            more = f" and {len(late) - 1} more" if len(late) > 1 else ""
+            named = ", ".join(name.removeprefix(PREFIX) for name in late[:NAMED])
+            more = f" and {len(late) - NAMED} more" if len(late) > NAMED else ""
             raise _aborted(
-                f"after {STEPS} steps no gradient has reached {late[0]}{more} of {self.count} "
+                f"after {STEPS} steps no gradient has reached {named}{more} of {self.count} "
                 "matrices: what stands there would never be learned; choose another --target"
             )
 

@@ -197,7 +197,7 @@ class AudioTrainer:
             if stop:
                 break
         if record:
-            self._log(record, rest=True)
+            self._log(record, rest=self.progress >= 1)
             self._save()
 
     def _is_time_to_look(self) -> bool:
