@@ -342,6 +342,16 @@ def test_the_thesis_layout_is_written_and_read_back(songs, tmp_path):
             np.testing.assert_array_equal(codes.numpy(), held.codes()[None])
     concepts = json.loads((tmp_path / "data/metadata_concepts.json").read_text())
     assert concepts == {"dub": "dub", "house": "house"}
+    (tmp_path / "data/data.json").unlink()  # as the thesis's own programs write it
     again = make(tmp_path / "data", tmp_path / "again").clips
     assert again.concepts == ["dub", "house"]
     assert len(again.held_out) == len(made.held_out) and len(again.clips) == len(made.clips)
+
+
+def test_a_data_set_can_be_made_out_of_another(songs, tmp_path):
+    first = make(songs, tmp_path / "data", held_out=0.3).clips
+    shorter = Treatment(cutting=Cutting(length=0.1, shortest=0.1))
+    again = make(tmp_path / "data", tmp_path / "again", treatment=shorter).clips
+    assert again.seconds == pytest.approx(first.seconds, abs=0.1 * len(first.clips))
+    for part, other in ((first.train, again.train), (first.held_out, again.held_out)):
+        assert {clip.prompt for clip in part} == {clip.prompt for clip in other}

@@ -376,6 +376,22 @@ def test_folders_are_concepts(tmp_path):
     assert found.skipped == [{"path": "c.wav", "reason": "lies in no folder of a concept"}]
 
 
+def test_links_in_a_circle_are_walked_once(tmp_path):
+    audio = sounds(tmp_path / "audio", "a/x.wav")
+    (audio / "a" / "back").symlink_to(audio)
+    (audio / "other").symlink_to(sounds(tmp_path / "elsewhere", "y.wav"))
+    assert sorted(by_name(find(audio, Wishes()))) == ["a/x.wav", "other/y.wav"]
+
+
+def test_a_list_may_lie_apart_from_the_sound_that_it_names(tmp_path):
+    sounds(tmp_path / "audio", "x.wav")
+    (tmp_path / "lists").mkdir()
+    line = {"path": str(tmp_path / "audio/x.wav"), "sample_rate": 32000}
+    (tmp_path / "lists/data.jsonl").write_text(json.dumps(line))
+    (item,) = find(tmp_path / "lists", Wishes()).items
+    assert item.path == tmp_path / "audio/x.wav"
+
+
 def test_sound_that_is_not_read_is_named(tmp_path):
     found = find(sounds(tmp_path, "a.m4a", "b.WAV", "notes.txt"), Wishes())
     assert [item.name for item in found.items] == ["b.WAV"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.errors import Code, SidemanError
+from training.sound.dataset import DATA_JSON
 from training.sound.sources import fma, sidecars
 from training.sound.sources.licences import allowed
 from training.sound.sources.said import Said
@@ -95,6 +96,8 @@ def find(audio: Path, wishes: Wishes) -> Found:
         files = [audio]
     else:
         files, found.folders = _walk(audio, wishes)
+        if not files and table is not None:
+            files = table.files()
     if not files:
         kinds = "WAV, MP3, FLAC and OGG are read"
         raise SidemanError(Code.BAD_FILE, f"{audio} holds no sound: {kinds}")
@@ -120,7 +123,7 @@ def _table(audio: Path, wishes: Wishes) -> Table | ThesisSet | None:
     if audio.is_file():
         listed = audio.suffix.lower() in TABLES
         return Table(audio, wishes.column) if listed else None
-    if (audio / THESIS).is_file():
+    if (audio / THESIS).is_file() and not (audio / DATA_JSON).is_file():
         return ThesisSet(audio)
     own = next((audio / name for name in OWN_TABLES if (audio / name).is_file()), None)
     if own is not None:
@@ -142,7 +145,11 @@ def _walk(root: Path, wishes: Wishes) -> tuple[list[Path], list[str] | None]:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    for folder, _, names in os.walk(root, followlinks=True):
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        seen.add(os.path.realpath(folder))
+        # A link may lead back to where it is.
+        folders[:] = [each for each in folders if os.path.realpath(Path(folder, each)) not in seen]
         for name in names:
             if Path(name).suffix.lower() in SUFFIXES + FOREIGN and not name.startswith("."):
                 yield Path(folder, name)
