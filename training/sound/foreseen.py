@@ -19,13 +19,19 @@ def cross_entropy(decoder: Any, batch: Delayed, states: Tensor, mask: Tensor) ->
 
     ``states`` ``[B, P, D]`` are what the decoder looks at, where ``mask`` ``[B, P]`` is 1.
     """
+    return by_codebook(decoder, batch, states, mask).mean()
+
+
+def by_codebook(decoder: Any, batch: Delayed, states: Tensor, mask: Tensor) -> Tensor:
+    """The same of each codebook, ``[K]``."""
     found = logits(decoder, batch.inputs, states, mask)
     losses = [
-        F.cross_entropy(found[:, book].flatten(0, 1), batch.labels[:, book].flatten(),
-                        ignore_index=IGNORED)
+        F.cross_entropy(
+            found[:, book].flatten(0, 1), batch.labels[:, book].flatten(), ignore_index=IGNORED
+        )
         for book in range(found.shape[1])
-    ]  # fmt: skip
-    return torch.stack(losses).mean()
+    ]
+    return torch.stack(losses)
 
 
 def logits(decoder: Any, inputs: Tensor, states: Tensor, mask: Tensor) -> Tensor:
