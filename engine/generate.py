@@ -167,11 +167,10 @@ class Making:
             return self._choose(self._comparing)
         out = Step()
         tokens, going, music = [], [], []
-        undecided = [row for row, draft in enumerate(self._live) if draft.writer.forced() is None]
-        expected = iter(self._expected(undecided))
-        for row, draft in enumerate(self._live):
+        forced = [draft.writer.forced() for draft in self._live]
+        expected = iter(self._expected([row for row, token in enumerate(forced) if token is None]))
+        for row, (draft, token) in enumerate(zip(self._live, forced, strict=True)):
             writer = draft.writer
-            token = writer.forced()
             if token is None:
                 token = draft.sampler.choose(next(expected), writer.allowed(), writer.bias())
             bar, told = writer.bar, writer.tells
@@ -195,9 +194,10 @@ class Making:
             if self._recollection is not None:
                 self._recollection.keep(going)
         if going:
-            self._logits = self._stream.step(tokens)
+            # Before the model's step, which leaves the caches full of weights.
             if self._recollection is not None:
                 self._recollection.accept(music)
+            self._logits = self._stream.step(tokens)
         return out if self._comparing is None else Step()
 
     def _expected(self, rows: Sequence[int]) -> NDArray[np.float32]:

@@ -301,7 +301,7 @@ class Recollection:
         self._says = says
         self._courses = list(courses)
         self._own = Sequels(past, len(courses))
-        self._logits = self._chances = np.zeros((0, 0), dtype=np.float32)
+        self._shifted = self._chances = np.zeros((0, 0), dtype=np.float32)
         self._findings = Findings()
 
     def expect(
@@ -315,14 +315,18 @@ class Recollection:
         courses, at = self._courses, self._own.rows
         if rows is not None and len(rows) < len(courses):
             courses, at, logits = [courses[row] for row in rows], at[rows], logits[rows]
+        own, past, gate = self._own, self._past, self._gate
         if self._chances.shape != logits.shape:
-            self._chances, self._logits = np.empty((2, *logits.shape), np.float32)
-        own, past, gate, chances = self._own, self._past, self._gate, self._chances
-        np.subtract(logits, np.maximum.reduce(logits, axis=1, keepdims=True), out=self._logits)
-        np.exp(self._logits, out=chances)
+            self._shifted, self._chances = np.empty((2, *logits.shape), dtype=np.float32)
+        shifted, chances = self._shifted, self._chances
+        np.subtract(logits, np.maximum.reduce(logits, axis=1, keepdims=True), out=shifted)
+        np.exp(shifted, out=chances)
+        total = np.add.reduce(chances, axis=1)
+        chances /= total[:, None]
+        entropy = np.log(total) - np.einsum("bv,bv->b", chances, shifted)
         share = np.array([c.share if c.free else 1.0 for c in courses], np.float32)
         fastest().mix(
-            chances, self._logits, np.add.reduce(chances, axis=1), self._says, share, at,
+            chances, entropy, 1 / total, self._says, share, at,
             past.tokens, past.earlier, past.keys, past.latest,
             own.states, own.tokens, own.contexts, own.first, own.lengths,
             gate.base, gate.experts, *self._findings.arrays,

@@ -22,6 +22,8 @@ from engine.recall.habit import Habit
 SURE = np.float32(0.999)
 """Chance of a note that is held, before the grammar has its say."""
 
+LOG_SURE = np.log(SURE)
+
 UNSURE = np.float32(math.log1p(-SURE))
 
 OTHERWISE = np.float32(math.log(0.03))
@@ -43,6 +45,7 @@ class Refrain:
     def __init__(self, notes: Sequence[Struck], held: Sequence[bool], signs: Signs) -> None:
         """``notes`` of the earlier bar, and which of them are ``held``."""
         self._notes = notes
+        self._places = [note.place for note in notes]
         self._held = held
         self._signs = signs
         self._place = START
@@ -70,9 +73,10 @@ class Refrain:
         else:
             return
         self._here = None
-        while self._next < len(self._notes) and self._notes[self._next].place <= self._place:
-            note = self._notes[self._next]
-            self._here = note if note.place == self._place else None
+        places, place = self._places, self._place
+        while self._next < len(places) and places[self._next] <= place:
+            if places[self._next] == place:
+                self._here = self._notes[self._next]
             self._next += 1
 
     def urge(self, row: Row) -> None:
@@ -81,7 +85,7 @@ class Refrain:
             token = self._expected()
             if token is not None:
                 row += UNSURE
-                row[token] = np.logaddexp(row[token], np.log(SURE))
+                row[token] = np.logaddexp(row[token], LOG_SURE)
         elif self._kind not in (PITCH, VELOCITY):
             note = self._notes[self._next]
             if self._kind == PROGRAM and self._is_here(note):

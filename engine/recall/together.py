@@ -5,8 +5,6 @@ Written in the part of Python that numba compiles.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,8 +42,8 @@ def advance(
 
 def mix(
     chances: Floats,
-    logits: Floats,
-    totals: Floats,
+    entropy: Floats,
+    peak: Floats,
     says: Floats,
     share: Floats,
     rows: Numbers,
@@ -68,21 +66,17 @@ def mix(
 ) -> None:
     """Mix the past into what the network expects of the takes ``rows`` ``[n]``, in place.
 
-    ``chances`` ``[n, V]`` come as powers of e of ``logits``, whose largest is 0, and have the sums
-    ``totals`` ``[n]``; they leave as the mixture's, none of them 0. The past has the share ``says``
-    after the last token's kind, times the take's ``share`` ``[n]``; the rest stays the network's.
-    What takes have of their own is as in `advance`, the other arguments are as in `blend`.
+    ``chances`` ``[n, V]`` are the network's, of the given ``entropy`` and ``peak`` ``[n]``; they
+    become the mixture's, none of them 0. The past has the share ``says`` after the last token's
+    kind, times the take's ``share`` ``[n]``; the rest stays the network's. What takes have of their
+    own is as in `advance`, the other arguments are as in `blend`.
     """
     for i in range(len(rows)):
-        row, mixed, scores, total = rows[i], chances[i], logits[i], totals[i]
+        row, mixed = rows[i], chances[i]
         last, kind = own_lengths[row], own_states[row, AT_KIND]
-        mixed /= total
-        surprise = 0.0
-        for v in range(len(mixed)):
-            surprise += mixed[v] * scores[v]
         alone = mixed.copy()
         blend(
-            mixed, kind, math.log(total) - surprise, ONE / total,
+            mixed, kind, entropy[i], peak[i],
             own_contexts[row, last], tokens, earlier, keys, latest,
             own_tokens[row], own_contexts[row], own_first, last,
             base, experts, found, shares, seen, parts, counts,
