@@ -90,7 +90,11 @@ class Stage:
         ports = ("--midi-in", self.keys, "--midi-out", self.synth)
         self.engine = MidiEngine(home, jack, *ports, *options, config=config)
         self.client = Client(self.engine)
-        self.client.until("ready")
+        try:
+            self.client.until("ready")
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Everybody goes home."""
