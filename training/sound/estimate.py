@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import resource
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from training.sound.heldout import look
 if TYPE_CHECKING:
     from training.sound.train_audio import AudioTrainer
 
-STEPS = 3
+STEPS = 5
 """Steps that are measured, behind one that warms up."""
 
 
@@ -31,7 +33,11 @@ class Estimate:
 
     step_seconds: float
     look_seconds: float
+    """For the held-out clips, and for the checkpoint that is written then."""
+
     seconds: float
+    """From the first step to the last, when model and data are loaded."""
+
     memory: int
     """Bytes at the most: of the GPU's memory where there is one, of the process's otherwise."""
 
@@ -50,10 +56,11 @@ class Estimate:
 def estimate(trainer: AudioTrainer) -> Estimate:
     """Take the first steps of a run that is not begun, and measure; the trainer is spent then.
 
-    Nothing is written. A step costs by its places: clips times the longest one's frames.
+    Nothing is left behind. A step costs by its places: clips times the longest one's frames.
     """
-    begun = time.perf_counter()
-    look(trainer.learner, trainer.held_out, trainer.most, trainer.config.batch)
+    for _ in range(2):  # the first one warms up
+        begun = time.perf_counter()
+        look(trainer.learner, trainer.held_out, trainer.most, trainer.config.batch)
     looking = _since(begun, trainer)
     costs = []
     for number in range(STEPS + 1):
@@ -62,6 +69,10 @@ def estimate(trainer: AudioTrainer) -> Estimate:
         if number:
             costs.append(_since(begun, trainer) / _places(trainer, number))
     each = median(costs)
+    with tempfile.TemporaryDirectory(prefix="sideman-") as folder:
+        begun = time.perf_counter()
+        trainer.save(Path(folder))
+        looking += _since(begun, trainer)
     steps, looks = _length(trainer)
     places = sum(_places(trainer, step) for step in range(steps))
     timed = trainer.config.minutes

@@ -191,14 +191,14 @@ class AudioTrainer:
                 begun += time.monotonic() - pause
                 saved -= 60 * self.config.checkpoint_minutes
             if record and time.monotonic() - saved >= 60 * self.config.checkpoint_minutes:
-                self._save()
+                self.save(self.config.run)
                 record.state("running", self.summary())
                 saved = time.monotonic()
             if stop:
                 break
         if record:
             self._log(record, rest=self.progress >= 1)
-            self._save()
+            self.save(self.config.run)
 
     def _is_time_to_look(self) -> bool:
         """Whether another part of the run, of those that an evaluation ends, lies behind."""
@@ -308,9 +308,10 @@ class AudioTrainer:
         (worse,) = self.group.agree(float(self._worse))
         self.ended_early = 0 < self.config.patience <= worse
 
-    def _save(self) -> None:
+    def save(self, folder: Path) -> None:
+        """Write all that decides the steps to come into ``folder``, in one move."""
         checkpoint.save(
-            self.config.run,
+            folder,
             {
                 "weights": {name: weight.detach() for name, weight in self.weights.items()},
                 "best": self.best,
