@@ -57,9 +57,7 @@ def _read(file: soundfile.SoundFile, channels: int) -> Audio:
     rate, claimed = file.samplerate, file.frames
     if not 0 < rate <= HIGHEST:
         raise UnusableError(f"has a rate of {rate} Hz")
-    if claimed > LONGEST * rate:
-        minutes = claimed / rate / 60
-        raise UnusableError(f"lasts {minutes:.0f} minutes, more than {LONGEST / 60:.0f}: cut it")
+    _check_length(claimed, rate)
     if channels == 2 and file.channels > 2:
         raise UnusableError(f"has {file.channels} channels, which are no stereo")
     resampler = soxr.ResampleStream(rate, RATE, channels, dtype="float32", quality="VHQ")
@@ -68,6 +66,7 @@ def _read(file: soundfile.SoundFile, channels: int) -> Audio:
         if not np.isfinite(block).all():
             raise UnusableError("has samples that are no numbers")
         read += len(block)
+        _check_length(read, rate)  # a stream may claim nothing
         parts.append(resampler.resample_chunk(_mixed(block, channels)))
     if not read:
         raise UnusableError("holds no sound")
@@ -78,6 +77,11 @@ def _read(file: soundfile.SoundFile, channels: int) -> Audio:
         )
     parts.append(resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True))
     return np.concatenate(parts)
+
+
+def _check_length(frames: int, rate: int) -> None:
+    if frames > LONGEST * rate:
+        raise UnusableError(f"lasts more than {LONGEST / 60:.0f} minutes: cut it")
 
 
 def _mixed(block: Audio, channels: int) -> Audio:

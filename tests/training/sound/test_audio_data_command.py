@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +108,18 @@ def test_a_wish_that_cannot_be_is_one_line(songs, capsys, words, status, text):
     assert text in err
     if status == 1:
         assert err.startswith("error: ") and err.count("\n") == 1
+
+
+def test_it_needs_neither_torch_nor_transformers(songs, tmp_path):
+    code = (
+        "import sys\nfrom bridge.cli import main\n"
+        f"assert main(['train', 'audio-data', {str(songs)!r}, '-o', {str(tmp_path / 'd')!r},"
+        " '--shortest', '0.1', '--jobs', '1']) == 0\n"
+        "assert not {'torch', 'transformers', 'miditok'} & sys.modules.keys()"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_empty_folder_is_one_line(tmp_path, capsys):

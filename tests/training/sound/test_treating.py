@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.audio.level import loudness as standard_loudness
+from training.sound import hearing
 from training.sound.cutting import FRAME, Cutting, cuts, sounding
 from training.sound.dataset import RATE
 from training.sound.hearing import UnusableError, hear
@@ -91,6 +92,13 @@ def test_damaged_files_give_a_reason(tmp_path):
         with pytest.raises(UnusableError, match=reason) as caught:
             hear(tmp_path / name, 2)
         assert "\n" not in str(caught.value)
+
+
+def test_a_file_is_no_longer_than_memory_allows(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "x.wav", tone(2.0), RATE)
+    monkeypatch.setattr(hearing, "LONGEST", 1.0)
+    with pytest.raises(UnusableError, match="cut it"):
+        hear(tmp_path / "x.wav", 1)
 
 
 # --- level ---------------------------------------------------------------------------------------
