@@ -73,6 +73,7 @@ class Writer:
         "_at",
         "_bar",
         "_begin",
+        "_biased",
         "_chord_notes",
         "_chord_tones",
         "_coming",
@@ -85,6 +86,7 @@ class Writer:
         "_here",
         "_last",
         "_menu",
+        "_now",
         "_origins",
         "_pitch_id",
         "_plan",
@@ -126,6 +128,7 @@ class Writer:
             for note in plan.reference:
                 if note.program in self._programs:
                     self._reference.setdefault(note.bar, []).append(note)
+        self._biased = bool(self._reference or plan.longest_rest)
         self._origins = [0]
         for bar in plan.bars:
             self._origins.append(self._origins[-1] + bar.meter.ticks)
@@ -178,7 +181,7 @@ class Writer:
 
         And the instrument that has rested long enough. The ids need not be allowed.
         """
-        if self.finished or not (self._reference or self._plan.longest_rest):
+        if self.finished or not self._biased:
             return None
         weights: dict[int, float] = {}
         if self._reference:
@@ -199,9 +202,8 @@ class Writer:
         if self._state not in (ONWARD, PROGRAM):
             return None
         longest = self._plan.longest_rest * self._plan.bars[self.bar].meter.ticks
-        now = self._origins[self.bar] + self._tick
         for program in self._here:
-            if now - self._resting[program] >= longest:
+            if self._now - self._resting[program] >= longest:
                 return self._vocabulary.program_ids[program]
         return None
 
@@ -286,10 +288,10 @@ class Writer:
         self._at = position
         self._find_given()
         self._tick = tick = position * bar.grid.step
+        self._now = now = self._origins[self.bar] + tick
         self._last = (DRUMS - 1, -1)
         self._scale, self._tones = bar.harmony(tick)
         if self._plan.polyphony is not None:
-            now = self._origins[self.bar] + tick
             for ends in self._ends.values():
                 ends[:] = [end for end in ends if end > now]
 
@@ -438,8 +440,7 @@ class Writer:
         held = self._held.get(self._program)
         if not held:
             return choices
-        now = self._origins[self.bar] + self._tick
-        silent = choices
+        silent, now = choices, self._now
         for pitch, end in list(held.items()):
             if end > now:
                 silent &= ~(1 << pitch)
@@ -452,10 +453,8 @@ class Writer:
         if self._playing is not None:
             return menu(1 << self._playing.duration_id)
         durations = self._bar.grid.durations
-        begin = self._origins[self.bar] + self._tick
-        limit = self._finish
-        ends = self._ends[self._program]
-        if self._plan.polyphony is not None and len(ends) + 1 >= self._plan.polyphony:
+        begin, limit, polyphony = self._now, self._finish, self._plan.polyphony
+        if polyphony is not None and len(ends := self._ends[self._program]) + 1 >= polyphony:
             due = self._due()
             if due is not None and not any(end <= due for end in ends):
                 limit = max(min(limit, due), begin + durations[0])
@@ -501,7 +500,7 @@ class Writer:
         duration = self._bar.grid.durations[token - vocabulary.duration.start]
         self._count += 1
         self._total += 1
-        end = self._origins[self.bar] + self._tick + duration
+        end = self._now + duration
         if self._plan.longest_rest:
             self._resting[program] = max(self._resting[program], end)
         if program != DRUMS:
