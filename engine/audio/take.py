@@ -128,7 +128,7 @@ class Take:
         cut = wanted.cut
         seam = finish.seam
         return {
-            "prompt": None
+            "context": None
             if cut is None
             else {
                 "beats": float(cut.beats),

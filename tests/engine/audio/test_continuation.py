@@ -130,7 +130,7 @@ def test_the_model_hears_the_last_whole_bars_to_the_line() -> None:
     moved = np.abs(again[round(line) - len(heard) - 1 : round(line) - 1] - heard).max()
     assert near < moved
     assert right is not None and len(right) >= 0.4 * 32_000
-    assert continuation.report(0)["prompt"] == {
+    assert continuation.report(0)["context"] == {
         "beats": 24.0,
         "seconds": 11.25,
         "frames": frames,
@@ -284,7 +284,7 @@ def test_a_text_alone_is_enough() -> None:
         assert np.allclose(take, noise(9, level=0.1)[: 2 * BAR])
         assert not tape.encoded
         report = json.loads(json.dumps(continuation.report(0), allow_nan=False))
-        assert report["prompt"] is None and report["gain_db"] == 0
+        assert report["context"] is None and report["gain_db"] == 0
 
 
 def test_candidates_of_a_text_alone_are_held_against_the_grid() -> None:
