@@ -1,4 +1,7 @@
-"""What a run leaves for those who watch it: ``run.json``, ``log.jsonl`` and TensorBoard files."""
+"""What a run leaves for those who watch it: ``run.json``, ``log.jsonl`` and TensorBoard files.
+
+Where a key for wandb is set, values go there, too.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import psutil
 from engine.errors import SidemanError
 from training import runs
 from training.files import write_whole
+from training.weights_and_biases import sink
 
 ENDED = ("completed", "failed", "stopped")
 
@@ -37,6 +41,7 @@ class Record:
         self._log = run / "log.jsonl"
         self._forget_after(step)
         self._board = SummaryWriter(str(run), purge_step=step + 1)
+        self._sink = sink(run, config)
         runs.note(run)
 
     def _forget_after(self, step: int) -> None:
@@ -68,6 +73,8 @@ class Record:
         """Log values of one moment."""
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
+        if self._sink is not None:
+            self._sink.line(step, values)
         line = {"step": step, "seconds": round(seconds, 1), **values}
         with self._log.open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
@@ -75,6 +82,8 @@ class Record:
     def close(self) -> None:
         """Write what is left."""
         self._board.close()
+        if self._sink is not None:
+            self._sink.close()
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
