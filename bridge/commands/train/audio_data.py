@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -14,15 +12,12 @@ import typer
 from typer import Argument, Option
 
 from bridge.commands.output import Json
-from bridge.commands.train.common import Seed, report
+from bridge.commands.train.common import Seed, counting, report, say_skipped
 
 PRESET = "loop"
 """Its model makes the codes where none is named, if it is installed."""
 
 NO_MODEL = "none"
-
-SHOWN = 3
-"""Files that are named on the terminal of those that were left out."""
 
 
 class LevelBy(StrEnum):
@@ -165,12 +160,12 @@ def audio_data(
         run_folder=resume,
     )
     try:
-        with _progress() as tell:
+        with counting() as tell:
             made = prepare(config, tell)
     except KeyboardInterrupt:
         print("stopped: the same command goes on from here", file=sys.stderr)
         raise typer.Exit(130) from None
-    _say_skipped(made.skipped, output)
+    say_skipped(made.skipped, output / "statistics.json")
     clips = made.clips
     report(
         output,
@@ -218,48 +213,3 @@ def _device(text: str) -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for each part of the work, on stderr where that is a terminal; nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskID,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    tasks: dict[str, TaskID] = {}
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)
-
-        yield tell
-
-
-def _say_skipped(skipped: list[dict[str, str]], output: Path) -> None:
-    if not skipped:
-        return
-    files = "1 file was" if len(skipped) == 1 else f"{len(skipped)} files were"
-    print(f"{files} left out:", file=sys.stderr)
-    for entry in skipped[:SHOWN]:
-        line = f"  {entry['path']}: {entry['reason']}"
-        print(line.encode(errors="replace").decode(), file=sys.stderr)
-    if len(skipped) > SHOWN:
-        print(f"  … all of them are in {output / 'statistics.json'}", file=sys.stderr)

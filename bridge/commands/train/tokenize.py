@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -14,10 +12,7 @@ import typer
 from typer import Argument, Option
 
 from bridge.commands.output import Json
-from bridge.commands.train.common import Seed, report
-
-SHOWN = 3
-"""Files that are named on the terminal of those that were left out."""
+from bridge.commands.train.common import Seed, counting, report, say_skipped
 
 
 class Algorithm(StrEnum):
@@ -108,12 +103,12 @@ def tokenize(
     )
     runs.note(config.work)
     try:
-        with _progress() as tell:
-            made = make(config, tell)
+        with counting() as tell:
+            made = make(config, lambda done, total: tell("tokenize", done, total))
     except KeyboardInterrupt:
         print("stopped: the same command goes on from here", file=sys.stderr)
         raise typer.Exit(130) from None
-    _say_skipped(made.skipped, output)
+    say_skipped(made.skipped, output)
     if made.unplayable:
         note = f"note: the live engine can't play models of these tokens: {made.unplayable}"
         print(note, file=sys.stderr)
@@ -127,41 +122,3 @@ def tokenize(
         skipped=len(made.skipped),
         playable=made.unplayable is None,
     )
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr where that is a terminal; nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("tokenize", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _say_skipped(skipped: Sequence[dict[str, str]], output: Path) -> None:
-    if not skipped:
-        return
-    files = "1 file was" if len(skipped) == 1 else f"{len(skipped)} files were"
-    print(f"{files} left out:", file=sys.stderr)
-    for entry in skipped[:SHOWN]:
-        line = f"  {entry['path']}: {entry['reason']}"
-        print(line.encode(errors="replace").decode(), file=sys.stderr)
-    if len(skipped) > SHOWN:
-        print(f"  … all of them are in {output}", file=sys.stderr)
