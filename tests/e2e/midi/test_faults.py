@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from engine.messages.keys import MOST_BARS
 from tests.e2e.midi.daw import STOP
 from tests.e2e.midi.musician import Event, Musician
 from tests.e2e.midi.stage import BEATS, BPM, CONTROL, Stage
@@ -165,7 +166,8 @@ def test_panic_silences_at_once_in_a_flood(home: Path, jack: Server, full: bool)
     try:
         stage.musician.open("Noise", "out")
         stage.engine.until_logged("Noise is open")
-        stage.play_on((1.2 * seconds + 8.0) * BPM / 60.0, bars=64)
+        # A bar a second: a take that lasts, and is soon made.
+        stage.play_on((2.0 * seconds + 20.0) * BPM / 60.0, bars=min(MOST_BARS, 2 * seconds + 14))
         stage.client.rest()
         storm = flood(seconds, NO_PADS)
         stage.musician.play("Noise", storm)
