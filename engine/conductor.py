@@ -457,7 +457,8 @@ class Conductor:
         self, command: c.Undo | c.Redo, track: Track, when: float
     ) -> tuple[Scalar, ...]:
         undo = isinstance(command, c.Undo)
-        if not (undo and self.requests.take_back(track, when)):
+        makers = (self.requests, self.sound.requests)
+        if not (undo and any(maker.take_back(track, when) for maker in makers)):
             moved = self.session.undo(track) if undo else self.session.redo(track)
             if not moved:
                 what = "undone" if undo else "redone"

@@ -19,7 +19,7 @@ from engine.messages.replies import Accepted, ClipAudio, Late
 from engine.music import Meter
 from engine.ports import Chunk, Maker, Outbox, Store
 from engine.request import Asked
-from engine.session import Session
+from engine.session import Session, Track
 from engine.sound.brief import SoundBrief, grid_of, new_take, wish_for
 from engine.sound.speed import SoundSpeed
 from engine.takes import Take
@@ -368,6 +368,14 @@ class SoundRequests(Ledger[SoundRequest]):
 
     def _was_cancelled(self, request: SoundRequest, now: float) -> None:
         """Nothing but the file has to be taken back, which `_forget` does."""
+
+    def take_back(self, track: Track, now: float) -> bool:
+        """Undo what is being made for a track and can be heard already; False where nothing is."""
+        for request in reversed(list(self._live.values())):
+            if request.take.track == track.number and request.opened:
+                self.cancel(request.client, request.req, now)
+                return True
+        return False
 
     def _forget(self, request: SoundRequest) -> None:
         super()._forget(request)

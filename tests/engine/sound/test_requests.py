@@ -341,6 +341,14 @@ class TestEnds:
         answers = [done.values for done in studio.replies(Done)][-3:]
         assert answers == [(1, 0), (1, 1), (1,)]
 
+    def test_undo_takes_back_what_is_being_made(self, studio: Band) -> None:
+        make(studio)
+        studio.ask(2, verb="audio", bars=4)
+        studio.pump(wire.Sound)
+        studio.send("/sideman/undo", 1)
+        assert studio.fails() == ["cancelled"]
+        assert studio.replies(Done)[-1].values == (1, 1)  # the take before it is there again
+
     def test_a_model_that_is_unloaded_fails_its_requests(self, studio: Band) -> None:
         studio.send("/sideman/preset", "plain")
         studio.ask(1, verb="audio", bars=2, preset="noise")
