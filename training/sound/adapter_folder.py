@@ -40,17 +40,10 @@ def finish(trainer: AudioTrainer, output: Path, *, last: bool = False) -> dict[s
     """
     learner = trainer.learner
     weights: dict[str, Tensor] = dict(learner.lora.weights) if last else trainer.best["weights"]
-    if not any(bool(weight.any()) for name, weight in weights.items() if "lora_B" in name
-               or "embedding_B" in name):  # fmt: skip
-        raise SidemanError(
-            Code.BAD_FILE,
-            f"no step made the held-out clips likelier than the base does, so {output} is not "
-            "written: give more clips or steps, a lower --lr, or --take last",
-        )
     report = trainer.summary()
     with made_whole(output, (ADAPTER_CONFIG,)) as part:
         learner.lora.write(part, learner.model.name, weights)
-        report["heldout_engine"] = _as_played(trainer, part)
+        report["heldout_engine"] = _as_played(trainer, part, output)
         report["weights"] = "last" if last else "best"
         said = {**report, "config": trainer.config.to_json()}
         write_whole(part / REPORT, (json.dumps(said, indent=1) + "\n").encode())
@@ -59,11 +52,17 @@ def finish(trainer: AudioTrainer, output: Path, *, last: bool = False) -> dict[s
 
 
 @torch.no_grad()
-def _as_played(trainer: AudioTrainer, folder: Path) -> float | None:
+def _as_played(trainer: AudioTrainer, folder: Path, output: Path) -> float | None:
     """The held-out loss with the folder merged into the base by the engine, as it will play."""
     learner = trainer.learner
     adapters = learner.model.adapters
     adapter = adapters.load(folder, name="trained")
+    if not any(bool(one.up.any() and one.down.any()) for one in adapter.corrections.values()):
+        raise SidemanError(
+            Code.BAD_FILE,
+            f"no step made the held-out clips likelier than the base does, so {output} is not "
+            "written: give more clips or steps, a lower --lr, or --take last",
+        )
     try:
         adapters.apply({adapter.name: 1.0})
         with learner.lora.without():

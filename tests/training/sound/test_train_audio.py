@@ -23,6 +23,7 @@ from tests.training.sound.sounds import write_data
 from tests.training.sound.styles import write_style
 from training import checkpoint
 from training.record import read_log
+from training.sound.adapter_folder import finish
 from training.sound.audio_config import TARGETS, AudioConfig
 from training.sound.dataset import Clips
 from training.sound.heldout import look
@@ -257,6 +258,24 @@ def test_no_gradient_at_all_ends_the_run(config, monkeypatch):
     with pytest.raises(SidemanError, match="zero 3 times in a row"):
         trainer.train()
     assert trainer.step == 2
+
+
+@pytest.mark.parametrize("target", ["attention", "embed_tokens"])
+def test_an_adapter_that_changes_nothing_is_not_written(config, tmp_path, target):
+    untrained = AudioTrainer(replace(config, target=TARGETS.get(target, (target,))))
+    with pytest.raises(SidemanError, match="is not written"):
+        finish(untrained, tmp_path / "mine", last=True)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_stereo_model_learns_too(base, tmp_path):
+    stereo = tiny.write(tmp_path, channels=2)
+    data = write_data(tmp_path / "data", {"x": 440.0}, clips=2, held_out=1, seconds=0.5)
+    trainer = AudioTrainer(config_for(data, tmp_path / "run", stereo, batch=2, rate=0.02))
+    trainer.train()
+    assert trainer.learner.model.codebooks == 8
+    assert trainer.best["loss"] < trainer.heldout_before
+    assert trainer.proof.seen == trainer.proof.count == 2 * (16 + 4 + 1 + 8 + 8)
 
 
 def test_clips_without_prompts_are_learned_from(base, tmp_path):
