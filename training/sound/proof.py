@@ -1,8 +1,8 @@
 """That a run learns, looked at as it runs: one that cannot is ended at once, and says why.
 
 Two of the systems that this one replaces trained for hours with no gradient at all, and their loss
-stood at chance. Here a correction ``B @ A`` starts with one of both at zero (B, but A where it is of
-embeddings). That one has a gradient from the first step on, and the other from the second.
+stood at chance. Here a correction ``B @ A`` starts with one of both at zero: B, or of embeddings A.
+That one has a gradient from the first step on, and the other from the second.
 """
 
 from __future__ import annotations
