@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,25 @@ def find(text: str) -> Path:
         if text in (run.name, run.name.removesuffix(".run")):
             return run.folder
     raise SidemanError(Code.BAD_FILE, f"no run {text!r}: `sideman train runs` lists those known")
+
+
+def stop(run: Path) -> None:
+    """Have a run end behind its next step, as ctrl-C does; it can be resumed.
+
+    Raises ``not-allowed`` where it is not running, or is another user's.
+    """
+    table = read(run)
+    if table["status"] != "running":
+        raise SidemanError(Code.NOT_ALLOWED, f"{run.name} is not running: it is {table['status']}")
+    try:
+        psutil.Process(table["pid"]).terminate()
+    except psutil.Error as error:
+        raise SidemanError(Code.NOT_ALLOWED, f"{run.name} cannot be stopped: {error}") from error
+
+
+def output(run: Path) -> Path:
+    """What a run makes: its folder is named by that."""
+    return run.with_name(re.sub(r"\.run(-\d+)?$", "", run.name))
 
 
 def _noted() -> set[Path]:

@@ -119,6 +119,8 @@ def test_a_run_goes_on_by_name_and_says_what_cannot_change(call, data, base, tmp
                                 "--json")  # fmt: skip
     assert status == 0, errors
     assert said["step"] == 15
+    status, said, errors = call("runs", "--resume", "mine", "--json")
+    assert status == 0 and (said["output"], said["step"]) == ("mine", 15), errors
     status, _, errors = call("audio", data, "-o", "mine", "--resume", "mine", "--rank", 3)
     assert status == 1 and "began with rank 16, not 3" in errors
     assert errors.count("\n") == 1
@@ -216,3 +218,14 @@ def test_a_full_disk_is_one_clear_line(call, data, base, tmp_path, monkeypatch):
     status, _, errors = call("audio", data, "-o", "mine", "--base", base, *QUICK)
     assert status == 1 and "the disk is full" in errors and "Traceback" not in errors
     assert not (tmp_path / "mine").exists()
+
+
+def test_a_grid_trains_with_a_sweeps_values(call, data, base, tmp_path):
+    (tmp_path / "sweep.yaml").write_text(
+        "parameters: {rank: {value: 2}, steps: {value: 2}, precision: {value: fp32},"
+        f" device: {{value: cpu}}, lr: {{value: 0.01}}, base: {{value: {base}}}}}"
+    )
+    status, said, errors = call("grid", "sweep.yaml", "audio", data, "-o", "all", "--json")
+    assert status == 0, errors
+    assert said["best"] == "001" and said["runs"]["001"]["trainable"] == 16 * 2 * 64
+    assert (tmp_path / "all" / "001" / "adapter_config.json").is_file()
