@@ -37,6 +37,8 @@ EXTRAS = {
     "huggingface_hub": "audio",
     "yaml": "audio",
     "link": "link",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
 }
 """Which extra brings a module that the base install does not have."""
 

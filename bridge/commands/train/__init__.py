@@ -8,6 +8,8 @@ from bridge.commands.train.audio import audio
 from bridge.commands.train.audio_data import audio_data
 from bridge.commands.train.concept import concept
 from bridge.commands.train.evaluate import evaluate
+from bridge.commands.train.export import export
+from bridge.commands.train.grid import grid
 from bridge.commands.train.import_ import import_
 from bridge.commands.train.midi import midi
 from bridge.commands.train.runs import runs
@@ -19,5 +21,5 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for command in (tokenize, midi, audio_data, audio, concept, evaluate, import_, runs):
+for command in (tokenize, midi, audio_data, audio, concept, evaluate, export, import_, grid, runs):
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
