@@ -34,7 +34,13 @@ def test_a_run_without_a_length_has_one():
     assert schedule(steps_of_epoch=7).progress(69, 1e9) < 1.0
 
 
-@pytest.mark.parametrize("decay", DECAYS)
+def test_a_constant_rate_stays_behind_its_warm_up():
+    plan = schedule(steps=1000, decay="constant")
+    rates = {plan.rate_at(step, step / 1000) for step in range(200, 1001)}
+    assert rates == {1.0} and plan.rate_at(0, 0.0) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("decay", DECAYS.keys() - {"constant"})
 def test_the_rate_rises_falls_and_ends_annealed(decay):
     plan = schedule(steps=1000, decay=decay)
     rates = [plan.rate_at(step, step / 1000) for step in range(1001)]
