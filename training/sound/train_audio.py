@@ -222,6 +222,20 @@ class AudioTrainer:
         self.learner.lora.network.train()
         first = self.group.rank * self._mine
         mine = chosen[first : first + self._mine]
+        try:
+            total = self._backward(mine, counts)
+        except torch.OutOfMemoryError as error:
+            raise SidemanError(
+                Code.OUT_OF_MEMORY,
+                "there is too little memory for a step: a smaller --batch with --accumulate, fewer "
+                "--seconds, or --grad-checkpoint needs less; --estimate says how much",
+            ) from error
+        said = any(self._text(one) is not None for one in chosen)
+        self._update(total, with_prompts=said)
+        self.heard_seconds += sum(one.frames for one in chosen) / self.frame_rate
+
+    def _backward(self, mine: list[Heard], counts: Tensor) -> Tensor:
+        """Add up the gradients of this process's clips; returns their part of the step's loss."""
         total = torch.zeros((), device=self.learner.end)
         for part in range(0, len(mine), self.config.batch):
             codes, texts = self._heard(mine[part : part + self.config.batch])
@@ -229,9 +243,7 @@ class AudioTrainer:
             loss = (sums / counts.to(sums.device)).mean()
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
-        said = any(self._text(one) is not None for one in chosen)
-        self._update(total, with_prompts=said)
-        self.heard_seconds += sum(one.frames for one in chosen) / self.frame_rate
+        return total
 
     def _heard(self, chosen: list[Heard]) -> tuple[list[Tensor], list[str | None]]:
         parts = [

@@ -299,6 +299,18 @@ def test_a_rate_that_bursts_it_is_said(config):
         train(replace(config, rate=1e30, steps=60, clip=1e9))
 
 
+def test_too_little_memory_is_said_with_what_needs_less(config, monkeypatch):
+    trainer = AudioTrainer(config)
+
+    def full(*told):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB")
+
+    monkeypatch.setattr(trainer.learner, "losses", full)
+    with pytest.raises(SidemanError, match=r"too little memory.*--grad-checkpoint") as error:
+        trainer.one_step()
+    assert error.value.code is Code.OUT_OF_MEMORY
+
+
 def test_a_base_of_chance_is_doubted(config):
     said = []
     AudioTrainer(replace(config, steps=2), tell=said.append).train()
