@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 from math import ceil, floor
 from typing import NamedTuple
 
-from engine.music import TICKS_PER_BEAT, Note
+from engine.music import TICKS_PER_BEAT, Meter, Note
 from engine.tokens.encode import Written, quantise
 from engine.tokens.menu import Pitches
-from engine.tokens.plan import Plan
+from engine.tokens.plan import ChordSpan, Plan
 from engine.tokens.vocabulary import Grid, Vocabulary
 
 NOTES_PER_BEAT = 16
@@ -106,12 +106,28 @@ def pitches(
     )
 
 
-def least_notes(plan: Plan, beats: float) -> int:
-    """How many notes the density asks of so many quarter notes at the least."""
-    return floor((plan.density or 0) * beats * (1 - DENSITY_TOLERANCE))
+class Limits(NamedTuple):
+    """What a plan asks of each of its bars alike; see there."""
+
+    low: int
+    high: int
+    key: frozenset[int] | None
+    density: float | None
+    programs: int
+    """How many there are."""
 
 
-def budget(plan: Plan, owed: int, first: int, room: int, step: int) -> Budget:
+def limits(plan: Plan) -> Limits:
+    """Those of a plan."""
+    return Limits(plan.low, plan.high, plan.key, plan.density, len(set(plan.programs)))
+
+
+def least_notes(density: float | None, beats: float) -> int:
+    """How many notes a density asks of so many quarter notes at the least."""
+    return floor((density or 0) * beats * (1 - DENSITY_TOLERANCE))
+
+
+def budget(limits: Limits, owed: int, first: int, room: int, step: int) -> Budget:
     """The budget of a bar whose notes begin from position ``first`` to before ``room``.
 
     ``owed`` notes have to come even where the density asks for fewer.
@@ -119,42 +135,63 @@ def budget(plan: Plan, owed: int, first: int, room: int, step: int) -> Budget:
     positions = max(0, room - first)
     span = positions * step
     beats = span / TICKS_PER_BEAT
-    limit = most = ceil(NOTES_PER_BEAT * beats) * len(set(plan.programs))
+    limit = most = ceil(NOTES_PER_BEAT * beats) * limits.programs
     lead = None
-    if plan.density is not None:
-        most = min(limit, max(1, ceil(plan.density * beats * (1 + DENSITY_TOLERANCE))))
-        lead = max(1, ceil(plan.density))
-    least = min(max(least_notes(plan, beats), owed), positions, limit)
+    if limits.density is not None:
+        most = min(limit, max(1, ceil(limits.density * beats * (1 + DENSITY_TOLERANCE))))
+        lead = max(1, ceil(limits.density))
+    least = min(max(least_notes(limits.density, beats), owed), positions, limit)
     return Budget(least, max(least, most), first * step, span, lead)
 
 
 def open_bar(
-    vocabulary: Vocabulary, plan: Plan, bar: int, room: int, owed: int, reference: Iterable[Note]
+    vocabulary: Vocabulary,
+    plan: Plan,
+    bar: int,
+    limits: Limits,
+    room: int,
+    owed: int,
+    reference: Sequence[Note],
 ) -> OpenBar:
     """Get bar number ``bar`` of a plan ready; ``room`` is the ticks from its start to the end."""
     planned = plan.bars[bar]
     grid = vocabulary.grid(planned.meter)
-    start = 0 if bar else plan.start
-    first = -(-start // grid.step)
+    first = 0 if bar else -(-plan.start // grid.step)
     fitting = min(grid.positions, (room - grid.durations[0]) // grid.step + 1)
+    frame = _frame(vocabulary, planned.meter, planned.chords, limits, first, fitting, owed)
+    if not planned.given and not reference:
+        return frame
     given = quantise(vocabulary, grid, planned.given)
     if plan.opened and not bar:
         given = [note for note in given if note.position >= first]
     places: dict[int, tuple[Written, ...]] = {}
     for note in quantise(vocabulary, grid, reference):
         places[note.position] = (*places.get(note.position, ()), note)
-    melodic = (vocabulary.pitch, vocabulary.lowest, plan.low, plan.high, plan.key)
+    return frame._replace(given=tuple(given), reference=places)
+
+
+@lru_cache(maxsize=1024)
+def _frame(
+    vocabulary: Vocabulary,
+    meter: Meter,
+    chords: tuple[ChordSpan, ...],
+    limits: Limits,
+    first: int,
+    room: int,
+    owed: int,
+) -> OpenBar:
+    """A bar without given notes and reference: those of a take are mostly alike."""
+    grid = vocabulary.grid(meter)
+    melodic = (vocabulary.pitch, vocabulary.lowest, limits.low, limits.high, limits.key)
     return OpenBar(
         grid=grid,
-        given=tuple(given),
-        reference=places,
+        given=(),
+        reference={},
         first=first,
-        room=fitting,
-        budget=budget(plan, owed, first, fitting, grid.step),
+        room=room,
+        budget=budget(limits, owed, first, room, grid.step),
         scale=pitches(*melodic),
         drums=pitches(vocabulary.drum, vocabulary.lowest_drum, 0, 127),
-        starts=tuple(chord.start for chord in planned.chords),
-        chords=tuple(
-            (chord.end, pitches(*melodic, chord.pitch_classes)) for chord in planned.chords
-        ),
+        starts=tuple(chord.start for chord in chords),
+        chords=tuple((chord.end, pitches(*melodic, chord.pitch_classes)) for chord in chords),
     )

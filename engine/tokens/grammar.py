@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from engine.errors import Code, SidemanError
 from engine.music import DRUMS, Note
-from engine.tokens.bars import OpenBar, least_notes, open_bar
+from engine.tokens.bars import OpenBar, least_notes, limits, open_bar
 from engine.tokens.encode import Written
 from engine.tokens.header import header
 from engine.tokens.menu import Menu, Pitches, Tokens, menu, span
@@ -85,6 +85,7 @@ class Writer:
         "_held",
         "_here",
         "_last",
+        "_limits",
         "_menu",
         "_now",
         "_origins",
@@ -122,6 +123,7 @@ class Writer:
         self._vocabulary = vocabulary
         self._velocities = menu(span(vocabulary.velocity.start, vocabulary.velocity.stop))
         self._plan = plan
+        self._limits = limits(plan)
         self._programs = tuple(sorted(set(plan.programs)))
         self._reference: dict[int, list[Note]] = {}
         if plan.reference_strength:
@@ -274,6 +276,7 @@ class Writer:
             self._vocabulary,
             self._plan,
             self.bar,
+            self._limits,
             room=self._finish - self._origins[self.bar],
             owed=owed,
             reference=self._reference.get(self.bar, ()),
@@ -469,7 +472,8 @@ class Writer:
             last = self._bar.until(budget.latest(count)) - 1
             return self._origins[self.bar] + max(last, 0) * self._bar.grid.step
         following = self._plan.bars[self.bar + 1 : self.bar + 2]
-        if not following or not least_notes(self._plan, float(following[0].meter.beats)):
+        density = self._plan.density
+        if not following or not least_notes(density, float(following[0].meter.beats)):
             return None
         # The first position of the next bar is early enough for any pace.
         return self._origins[self.bar + 1]
