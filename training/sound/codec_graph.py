@@ -1,4 +1,4 @@
-"""EnCodec's decoder as a graph that exporters take: plain weights, and paddings that are numbers.
+"""EnCodec as two graphs that exporters take: plain weights, and paddings that are numbers.
 
 Importing this module imports torch and transformers.
 """
@@ -38,8 +38,30 @@ class CodecGraph(nn.Module):
         return sound.reshape(batch, self.channels, -1)
 
 
+class EncoderGraph(nn.Module):
+    """Sound float32 ``[B, channels, T * hop]`` in, codes int64 ``[B, K, T]`` out, T as above."""
+
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.quantizer: Any = deepcopy(codec.model.quantizer)
+        self.encoder: Any = deepcopy(codec.model.encoder)
+        self.channels = codec.channels
+        self.bandwidth: float = codec.model.config.target_bandwidths[0]
+        _plain(self.encoder)
+        self.requires_grad_(False)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """All codes."""
+        batch, channels, samples = audio.shape
+        rows = self.encoder(audio.reshape(batch * channels, 1, samples))
+        codes: Tensor = self.quantizer.encode(rows, self.bandwidth)  # [K / channels, rows, T]
+        frames = codes.shape[-1]
+        sides = codes.reshape(-1, batch, channels, frames).permute(1, 0, 2, 3)
+        return sides.reshape(batch, -1, frames)
+
+
 class Padded(nn.Module):
-    """A convolution that steps sample by sample, with its edges mirrored."""
+    """A convolution with its edges mirrored, for lengths that its stride divides."""
 
     def __init__(self, module: Any) -> None:
         super().__init__()
@@ -50,7 +72,7 @@ class Padded(nn.Module):
         self.mode: str = module.pad_mode
 
     def forward(self, x: Tensor) -> Tensor:
-        """As long as ``x``."""
+        """As long as ``x``, by the stride."""
         found: Tensor = self.conv(F.pad(x, (self.left, self.right), self.mode))
         return found
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from engine.models.audio import Sampling
 from engine.models.musicgen.codec import Codec
 from engine.models.musicgen.model import MusicGen
-from training.sound.exported import CODEC, Floats, Graphs, Ints, Playing
+from training.sound.exported import CODEC, ENCODER, Floats, Graphs, Ints, Playing
 
 Booleans = NDArray[np.bool_]
 
@@ -54,6 +54,9 @@ class Check:
     codec_error: float
     """Greatest difference of a sample of the decoded sound, of 1."""
 
+    encoder_same: float
+    """Share of the same codes of that sound, as the codec's encoder hears it."""
+
     step_ms: float
     """Median time of a step of the export."""
 
@@ -88,6 +91,11 @@ class Original:
     """The first `HEARD` frames ``[K, T]``."""
 
     audio: Floats
+    """These as sound ``[channels, n]``."""
+
+    heard: Ints
+    """The codes ``[K, T]`` of that sound."""
+
     step_ms: float
 
 
@@ -111,13 +119,16 @@ def original(model: MusicGen) -> Original:
         sequence[:, place + 1] = torch.where(unknown, said.argmax(-1), sequence[:, place + 1])
     places = np.arange(STEPS)[:, None]
     codes = delay.codes(sequence[None], HEARD)
+    codec = Codec(model.codec, model.channels)
+    audio = codec.decode(codes)
     return Original(
         sequence.numpy(),
         torch.stack(found).numpy(),
         model.text.tokens(PROMPT),
         places >= np.array(delay.delays),
         codes[0].numpy(),
-        Codec(model.codec, model.channels).decode(codes)[0].numpy(),
+        audio[0].numpy(),
+        codec.encode(audio)[0].numpy(),
         _step_ms(model),
     )
 
@@ -143,6 +154,7 @@ def hold(graphs: Graphs, source: Original) -> Check:
     ours, asked = source.logits[PREFILLED - 1 :], source.asked[PREFILLED - 1 :]
     wanted = source.tokens[:, PREFILLED:].T
     (audio,) = graphs.run(CODEC, source.codes[None])
+    (heard,) = graphs.run(ENCODER, source.audio[None])
     cosines = _cosine(ours, theirs)[asked]
     return Check(
         greedy_steps=same,
@@ -152,6 +164,7 @@ def hold(graphs: Graphs, source: Original) -> Check:
         cross_entropy=_cross_entropy(ours, wanted, asked),
         cross_entropy_exported=_cross_entropy(theirs, wanted, asked),
         codec_error=float(np.abs(audio[0] - source.audio).max()),
+        encoder_same=float((heard[0] == source.heard).mean()),
         step_ms=1000 * float(np.median(times[1:])),
         step_ms_original=source.step_ms,
     )
@@ -172,6 +185,7 @@ def merged_check(one: Original, other: Original) -> Check:
         cross_entropy=_cross_entropy(one.logits, wanted, one.asked),
         cross_entropy_exported=_cross_entropy(other.logits, wanted, one.asked),
         codec_error=error,
+        encoder_same=float((one.heard == other.heard).mean()) if both else float("nan"),
         step_ms=other.step_ms,
         step_ms_original=one.step_ms,
     )

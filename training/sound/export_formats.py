@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from engine.errors import Code, SidemanError
 from engine.models.musicgen.codec import Codec
 from engine.models.musicgen.model import MusicGen
-from training.sound.codec_graph import CodecGraph
+from training.sound.codec_graph import CodecGraph, EncoderGraph
 from training.sound.export_check import HEARD
 from training.sound.export_graph import DecoderGraph, TextGraph
-from training.sound.exported import CODEC, DECODER, ENDINGS, INPUTS, OUTPUTS, TEXT
+from training.sound.exported import CODEC, DECODER, ENCODER, ENDINGS, INPUTS, OUTPUTS, TEXT
 
 OPSET = 18
 """Of ONNX."""
@@ -40,16 +40,17 @@ FREE: dict[str, dict[str, dict[int, str]]] = {
         "new": {4: "new"},
     },
     CODEC: {"codes": {2: "frames"}, "audio": {2: "samples"}},
+    ENCODER: {"audio": {2: "samples"}, "codes": {2: "frames"}},
 }
 """Axes whose length is free, and what they count. All else, one sequence at a time, is fixed.
 
-In `to_torch_export` the codec's frames are `HEARD`: torch writes its LSTM out frame by frame."""
+In `to_torch_export` the codec's frames are `HEARD`: torch writes its LSTMs out frame by frame."""
 
 
 def graphs_of(model: MusicGen, places: int) -> dict[str, tuple[nn.Module, Inputs]]:
     """The graphs of a model on the processor, each with inputs to trace it by."""
     text, decoder = TextGraph(model).eval(), DecoderGraph(model, places).eval()
-    codec = CodecGraph(Codec(model.codec, model.channels)).eval()
+    codec = Codec(model.codec, model.channels)
     words = torch.tensor([model.text.tokens("to trace by")])
     with torch.no_grad():
         heard = text(words)
@@ -59,7 +60,14 @@ def graphs_of(model: MusicGen, places: int) -> dict[str, tuple[nn.Module, Inputs
     return {
         TEXT: (text, (words,)),
         DECODER: (decoder, (tokens, torch.tensor([5]), past, heard, torch.ones(1, length))),
-        CODEC: (codec, (torch.zeros(1, model.codebooks, HEARD, dtype=torch.long),)),
+        CODEC: (
+            CodecGraph(codec).eval(),
+            (torch.zeros(1, model.codebooks, HEARD, dtype=torch.long),),
+        ),
+        ENCODER: (
+            EncoderGraph(codec).eval(),
+            (torch.zeros(1, model.channels, HEARD * codec.hop),),
+        ),
     }
 
 
@@ -96,7 +104,9 @@ def to_torchscript(name: str, graph: nn.Module, inputs: Inputs, path: Path) -> N
 def to_torch_export(name: str, graph: nn.Module, inputs: Inputs, path: Path) -> None:
     """As a program of ATen's operators, with its weights."""
     free = [
-        dict.fromkeys({} if name == CODEC else FREE[name].get(given, {}), torch.export.Dim.DYNAMIC)
+        dict.fromkeys(
+            {} if name in (CODEC, ENCODER) else FREE[name].get(given, {}), torch.export.Dim.DYNAMIC
+        )
         for given in INPUTS[name]
     ]
     program = torch.export.export(graph, inputs, dynamic_shapes=tuple(free))

@@ -17,15 +17,16 @@ from engine.errors import Code, SidemanError
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-TEXT, DECODER, CODEC = "text", "decoder", "codec"
+TEXT, DECODER, CODEC, ENCODER = "text", "decoder", "codec", "encoder"
 """The graphs of a folder; each is a file of that name, with its format's ending."""
 
 INPUTS = {
     TEXT: ("tokens",),
     DECODER: ("tokens", "place", "past", "text", "text_mask"),
     CODEC: ("codes",),
+    ENCODER: ("audio",),
 }
-OUTPUTS = {TEXT: ("text",), DECODER: ("logits", "new"), CODEC: ("audio",)}
+OUTPUTS = {TEXT: ("text",), DECODER: ("logits", "new"), CODEC: ("audio",), ENCODER: ("codes",)}
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "torch-export": ".pt2"}
 """Formats, and what their files end in."""

@@ -81,5 +81,6 @@ def _print(made: Exported, what: str) -> None:
             ("same likeliest code", "", f"{check.top1:.2%}"),
             ("cosine of logits", "", f"{check.cosine:.6f} ({check.cosine_least:.6f} at least)"),
             ("sample of the codec", "", f"{check.codec_error:.1e} off at most"),
+            ("same codes of sound", "", f"{check.encoder_same:.2%}"),
         ],
     )

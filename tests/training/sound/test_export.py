@@ -21,11 +21,11 @@ from engine.models.musicgen import tiny
 from engine.models.musicgen.codec import Codec
 from engine.models.musicgen.model import MusicGen
 from training.sound import export_audio, export_formats
-from training.sound.codec_graph import CodecGraph
+from training.sound.codec_graph import CodecGraph, EncoderGraph
 from training.sound.export_audio import EXPORT_JSON, export
 from training.sound.export_check import STEPS, hold, original
 from training.sound.export_graph import DecoderGraph, TextGraph
-from training.sound.exported import CODEC, DECODER, TEXT, Playing, load
+from training.sound.exported import CODEC, DECODER, ENCODER, TEXT, Playing, load
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,7 @@ def test_graphs_play_what_the_model_plays(base, tmp_path, form):
     assert made.check.top1 == 1
     assert made.check.cosine_least > 0.9999
     assert made.check.codec_error < 1e-4
+    assert made.check.encoder_same > 0.99
     assert abs(made.check.cross_entropy_percent) < 0.01
     assert made.check.step_ms > 0 and made.bytes_after > 0
     about = json.loads((tmp_path / "out" / EXPORT_JSON).read_text())
@@ -95,8 +96,12 @@ def test_prompts_and_pasts_of_any_length_go_in(base, tmp_path):
         playing.feed(tokens[:, :13])
         playing.feed(tokens[:, 13:14])
         np.testing.assert_allclose(playing.feed(tokens[:, 14:]), said[:, -1], atol=1e-4)
-    codes = random.integers(0, 512, (2, 4, 77))
-    assert graphs.run(CODEC, codes[:1])[0].shape == (1, 1, 77 * 640)
+    codes = random.integers(0, 512, (1, 4, 77))
+    (sound,) = graphs.run(CODEC, codes)
+    codec = Codec(model.codec)
+    np.testing.assert_allclose(sound, codec.decode(torch.from_numpy(codes)), atol=1e-5)
+    heard = codec.encode(torch.from_numpy(sound)).numpy()
+    assert (graphs.run(ENCODER, sound)[0] == heard).mean() > 0.99
 
 
 def test_a_stereo_model_is_heard_on_both_sides(stereo):
@@ -107,6 +112,8 @@ def test_a_stereo_model_is_heard_on_both_sides(stereo):
         found = CodecGraph(codec)(codes)
     torch.testing.assert_close(found, codec.decode(codes), atol=1e-5, rtol=1e-4)
     assert not torch.equal(found[0, 0], found[0, 1])
+    with torch.inference_mode():
+        assert torch.equal(EncoderGraph(codec)(found), codec.encode(found))
     graphs = Direct(model)
     assert hold(graphs, original(model)).greedy_steps == STEPS
 
@@ -117,7 +124,10 @@ def test_making_a_graph_leaves_the_codec_as_it_is(base):
     codes = torch.randint(0, 512, (1, 4, 20), generator=torch.Generator().manual_seed(0))
     before = codec.decode(codes)
     CodecGraph(codec)
+    heard = codec.encode(before)
+    EncoderGraph(codec)
     assert torch.equal(codec.decode(codes), before)
+    assert torch.equal(codec.encode(before), heard)
 
 
 class Direct:
@@ -128,6 +138,7 @@ class Direct:
             TEXT: TextGraph(model).eval(),
             DECODER: DecoderGraph(model, STEPS + 1).eval(),
             CODEC: CodecGraph(Codec(model.codec, model.channels)),
+            ENCODER: EncoderGraph(Codec(model.codec, model.channels)),
         }
         self.wrong = wrong
 
