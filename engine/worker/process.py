@@ -86,6 +86,16 @@ class Job:
     said: int = 0
     """How many of the events were sent."""
 
+    @property
+    def has_enough_to_say(self) -> bool:
+        """Whether to send what was made: the first note at once, then as many as there are takes.
+
+        Each message wakes the engine, and only the first notes are waited for.
+        """
+        waiting = len(self.events) - self.said
+        done = self.making is not None and self.making.done
+        return done or waiting >= (self.wish.variations if self.said else 1)
+
 
 class Worker:
     """What the process does, without the process: ``handle`` a message, then ``work`` while True.
@@ -312,7 +322,8 @@ class Worker:
             self._step(job)
             if not begun and job.making is not None:
                 self._say_started(job)
-            self._flush(job)
+            if job.has_enough_to_say:
+                self._flush(job)
         except SidemanError as error:
             self._fail(job, error.code, error.text)
         except MemoryError:
@@ -355,6 +366,8 @@ class Worker:
 
         Of a guess only the notes: its variations are finished once it has been asked for.
         """
+        if job.number > 0:
+            job.events[job.said :] = sorted(job.events[job.said :], key=lambda event: event[0])
         for (variation, finished), run in groupby(
             job.events[job.said :], key=lambda event: (event[0], event[1] is None)
         ):
