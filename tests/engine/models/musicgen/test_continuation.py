@@ -134,7 +134,7 @@ def test_it_goes_on_beyond_what_the_model_was_trained_on(mono: MusicGen) -> None
     take = np.concatenate(played(continuation)[0])
     report = continuation.report(0)
     assert len(take) == grid.length(7, 20)
-    assert report["prompt"]["beats"] == 24
+    assert report["context"]["beats"] == 24
     assert report["reprimes"] == [{"bar": 16, "frames": 600}, {"bar": 25, "frames": 600}]
     assert report["frames"] == 40 * 50 + 4
     # Where it begins anew nothing is heard of it: its level stays what it was.
