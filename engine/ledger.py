@@ -11,16 +11,22 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from engine.brief import Place
 from engine.delivery import Delivery
 from engine.errors import Code, SidemanError
 from engine.messages.replies import ClipClose, Done, Fail
+from engine.music import Meter
 from engine.ports import Maker, Outbox, Store
 from engine.request import Asked
 from engine.session import Session
 from engine.takes import Take
+from engine.timing import Clock
 from engine.worker import wire
 
 log = logging.getLogger(__name__)
+
+DECIDE_AHEAD = 0.010
+"""Seconds before a bar line at which it is settled that it will be missed."""
 
 MOST_REQUESTS = 64
 """Requests that may be under way at once; one more is told `busy`."""
@@ -69,6 +75,7 @@ class Ledger(ABC, Generic[A]):
     def __init__(
         self,
         session: Session,
+        clock: Clock,
         outbox: Outbox,
         store: Store,
         maker: Maker,
@@ -76,6 +83,7 @@ class Ledger(ABC, Generic[A]):
         book: Book,
     ) -> None:
         self._session = session
+        self._clock = clock
         self._outbox = outbox
         self._store = store
         self._maker = maker
@@ -113,6 +121,33 @@ class Ledger(ABC, Generic[A]):
              "keys": _plain(request.ask.keys.given()), "seed": take.seed,
              "bar": take.bar, "bars": take.bars}
         )  # fmt: skip
+
+    # Time
+
+    @abstractmethod
+    def _missed(self, request: A, now: float) -> None:
+        """The bar line has come and nothing is there: do what the rule says."""
+
+    def tick(self, now: float) -> None:
+        """Look after bar lines that are about to be missed."""
+        for request in list(self._live.values()):
+            if request.awaited is not None and now >= request.awaited - DECIDE_AHEAD:
+                if self._clock.playing:
+                    self._missed(request, now)
+                else:
+                    request.due = None
+
+    def next_moment(self) -> float | None:
+        """When :meth:`tick` has something to do."""
+        return min(
+            (r.awaited - DECIDE_AHEAD for r in self._live.values() if r.awaited is not None),
+            default=None,
+        )
+
+    def _meters(self, place: Place) -> list[Meter]:
+        """Those of the bars of a take."""
+        first = place.target.bar
+        return [self._clock.meters.at(bar) for bar in range(first, first + place.bars)]
 
     # Ends
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 from engine.brief import Brief, Place
@@ -13,7 +14,7 @@ from engine.worker.wire import NoteRow, Wish
 
 
 @dataclass(slots=True, kw_only=True)
-class Asked:
+class Asked(ABC):
     """What is known of a request of any kind while it lives."""
 
     job: int
@@ -43,6 +44,11 @@ class Asked:
     def req(self) -> int:
         """The client's own number of it."""
         return self.ask.req
+
+    @property
+    @abstractmethod
+    def awaited(self) -> float | None:
+        """When the first of it has to be there; None where it is, or nothing waits for it."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -15,7 +15,6 @@ from engine.lateness import Loop, rescue
 from engine.ledger import Book, Ledger
 from engine.messages.commands import Ask
 from engine.messages.replies import Accepted, Late
-from engine.music import Meter
 from engine.ports import Maker, Outbox, Store
 from engine.request import Request
 from engine.session import Session, Track
@@ -29,9 +28,6 @@ MARGIN = 0.015
 
 OURSELVES = 0
 """The client that pads and phrases ask as; those of the network are counted from 1."""
-
-DECIDE_AHEAD = 0.010
-"""Seconds before a bar line at which it is settled that it will be missed."""
 
 
 class Requests(Ledger[Request]):
@@ -47,8 +43,7 @@ class Requests(Ledger[Request]):
         delivery: Delivery,
         book: Book,
     ) -> None:
-        super().__init__(session, outbox, store, maker, delivery, book)
-        self._clock = clock
+        super().__init__(session, clock, outbox, store, maker, delivery, book)
         self.speed = Speed()
         self.model_hash: Callable[[str], str] = lambda model: ""
         self.foreseen: Callable[[str, wire.Wish, int], list[wire.Made]] = lambda *_: []
@@ -207,10 +202,6 @@ class Requests(Ledger[Request]):
                     return
         request.due = self._due(request.brief, request.place, now)
 
-    def _meters(self, place: Place) -> list[Meter]:
-        first = place.target.bar
-        return [self._clock.meters.at(bar) for bar in range(first, first + place.bars)]
-
     def _begin_anew(self, request: Request) -> None:
         """What is being made does not fit the bars that it goes to now: make what does."""
         self._maker.send(wire.Cancel(request.job))
@@ -225,22 +216,6 @@ class Requests(Ledger[Request]):
             self._fail(request, error)
         else:
             self._give(request)
-
-    def tick(self, now: float) -> None:
-        """Look after bar lines that are about to be missed."""
-        for request in list(self._live.values()):
-            if request.awaited is not None and now >= request.awaited - DECIDE_AHEAD:
-                if self._clock.playing:
-                    self._missed(request, now)
-                else:
-                    request.due = None
-
-    def next_moment(self) -> float | None:
-        """When :meth:`tick` has something to do."""
-        return min(
-            (r.awaited - DECIDE_AHEAD for r in self._live.values() if r.awaited is not None),
-            default=None,
-        )
 
     def transport_moved(self, now: float) -> None:
         """The transport was set: bar lines lie elsewhere now."""

@@ -16,7 +16,6 @@ from engine.errors import Code, SidemanError
 from engine.ledger import Book, Ledger
 from engine.messages.commands import Ask
 from engine.messages.replies import Accepted, ClipAudio, Late
-from engine.music import Meter
 from engine.ports import Chunk, Maker, Outbox, Store
 from engine.request import Asked
 from engine.session import Session, Track
@@ -26,9 +25,6 @@ from engine.takes import Take
 from engine.tape import Tape
 from engine.timing import Clock, Target, first_bar_after
 from engine.worker import wire
-
-DECIDE_AHEAD = 0.010
-"""Seconds before a bar line at which it is settled that it will be missed."""
 
 MARGIN = 0.020
 """Seconds that the first sound should lie in wait before its bar line."""
@@ -89,8 +85,7 @@ class SoundRequests(Ledger[SoundRequest]):
         delivery: Delivery,
         book: Book,
     ) -> None:
-        super().__init__(session, outbox, store, maker, delivery, book)
-        self._clock = clock
+        super().__init__(session, clock, outbox, store, maker, delivery, book)
         self.speed = SoundSpeed()
         self.model_hash: Callable[[str], str] = lambda model: ""
 
@@ -207,10 +202,6 @@ class SoundRequests(Ledger[SoundRequest]):
             self._begin_anew(request)
         request.due = self._due(place, now)
 
-    def _meters(self, place: Place) -> list[Meter]:
-        first = place.target.bar
-        return [self._clock.meters.at(bar) for bar in range(first, first + place.bars)]
-
     def _begin_anew(self, request: SoundRequest) -> None:
         """What is being made is not as long as the bars that it goes to now."""
         self._maker.send(wire.Cancel(request.job))
@@ -223,22 +214,6 @@ class SoundRequests(Ledger[SoundRequest]):
         )
         request.grid = grid_of(request.wish)
         self._give(request)
-
-    def tick(self, now: float) -> None:
-        """Look after bar lines that are about to be missed."""
-        for request in list(self._live.values()):
-            if request.awaited is not None and now >= request.awaited - DECIDE_AHEAD:
-                if self._clock.playing:
-                    self._missed(request, now)
-                else:
-                    request.due = None
-
-    def next_moment(self) -> float | None:
-        """When :meth:`tick` has something to do."""
-        return min(
-            (r.awaited - DECIDE_AHEAD for r in self._live.values() if r.awaited is not None),
-            default=None,
-        )
 
     def transport_moved(self, now: float) -> None:
         """The transport was set: bar lines lie elsewhere now."""

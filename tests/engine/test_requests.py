@@ -9,9 +9,8 @@ import pytest
 
 from engine import requests
 from engine.delivery import TOO_LATE_TO_HEAR
-from engine.ledger import MOST_REQUESTS
+from engine.ledger import DECIDE_AHEAD, MOST_REQUESTS
 from engine.messages.replies import Accepted, ClipClose, ClipNote, ClipOpen, Done, Fail, Late
-from engine.requests import DECIDE_AHEAD
 from engine.worker import wire
 from tests.support.band import Band
 from tests.support.player import FakePlayer
@@ -964,4 +963,4 @@ def test_messages_about_nothing_are_passed_over(rolling: Band) -> None:
 
 
 def test_margins_are_in_proportion() -> None:
-    assert 0 < TOO_LATE_TO_HEAR < requests.DECIDE_AHEAD < requests.MARGIN < 0.05
+    assert 0 < TOO_LATE_TO_HEAR < DECIDE_AHEAD < requests.MARGIN < 0.05
