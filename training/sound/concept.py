@@ -27,6 +27,7 @@ from training import checkpoint
 from training.averages import Averages
 from training.files import write_whole
 from training.interrupt import Wish
+from training.life import recorded
 from training.parallel import Group
 from training.record import Record
 from training.schedule import Schedule
@@ -153,26 +154,9 @@ class Inversion:
 
         The first Ctrl-C (or SIGTERM) saves and raises ``cancelled``, the second ends at once.
         """
-        record = Record(self.config.run, self.config.to_json(), self.step)
-        record.state("running", self.summary())
-        status, trouble = "failed", "it was ended at once"
-        try:
-            wish = Wish()
-            with wish.heard():
-                self._train(record, wish)
-            status, trouble = ("stopped", "") if self.progress < 1 else ("completed", "")
-        except Exception as error:
-            text = error.text if isinstance(error, SidemanError) else repr(error)
-            trouble = " ".join(text.split())
-            raise
-        finally:
-            record.state(status, self.summary(), trouble or None)
-            record.close()
-        if status == "stopped":
-            raise SidemanError(
-                Code.CANCELLED,
-                f"stopped after {self.step} steps; go on with --resume {self.config.run}",
-            )
+        with recorded(self) as (record, wish):
+            assert record is not None
+            self._train(record, wish)
         return self.config.run
 
     def _train(self, record: Record, wish: Wish) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from engine.errors import Code, SidemanError
 from training import checkpoint
 from training.interrupt import Wish
+from training.life import recorded
 from training.parallel import Group
 from training.record import Record
 from training.schedule import Schedule
@@ -147,30 +148,11 @@ class AudioTrainer:
 
         The first Ctrl-C (or SIGTERM) saves and raises ``cancelled``, the second ends at once.
         """
-        record = None
-        if self.group.leads:
-            record = Record(self.config.run, self.config.to_json(), self.step)
-            record.state("running", self.summary())
-        status, trouble = "failed", "it was ended at once"
         try:
-            wish = Wish()
-            with wish.heard():
+            with recorded(self, self.group.leads) as (record, wish):
                 self._train(record, wish)
-            status, trouble = ("stopped", "") if self.progress < 1 else ("completed", "")
-        except Exception as error:
-            text = error.text if isinstance(error, SidemanError) else repr(error)
-            trouble = " ".join(text.split())
-            raise
         finally:
-            if record is not None:
-                record.state(status, self.summary(), trouble or None)
-                record.close()
             self.group.close()
-        if status == "stopped":
-            raise SidemanError(
-                Code.CANCELLED,
-                f"stopped after {self.step} steps; go on with --resume {self.config.run}",
-            )
         return self.config.run
 
     def _train(self, record: Record | None, wish: Wish) -> None:

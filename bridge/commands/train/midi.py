@@ -7,16 +7,14 @@ import time
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from typer import Option
 
 from bridge.commands.output import Json
+from bridge.commands.train import begun
 from bridge.commands.train.common import Tokens, report
 from engine.errors import Code, SidemanError
-
-if TYPE_CHECKING:
-    from training.config import TrainConfig
 
 
 class Decay(StrEnum):
@@ -116,6 +114,7 @@ def midi(
     if vae_emb is not None:
         raise SidemanError(Code.NOT_ALLOWED, NO_VAE)
     from bridge.commands.train.bar import Bar
+    from training.config import TrainConfig
     from training.export import check_output, finish
     from training.foreign import as_ours
     from training.train_midi import Trainer
@@ -142,7 +141,14 @@ def midi(
         "base": _base(base, adapts=lora or state or rank is not None),
     }
     chosen = {name: value for name, value in asked.items() if value is not None}
-    config = _resumed(resume, tokens, chosen) if resume else _fresh(tokens, output, chosen)
+    if resume:
+        config = begun.resumed(TrainConfig, resume, tokens, chosen, RESUMED)
+    elif chosen.get("base") and chosen.get("shape"):
+        raise SidemanError(
+            Code.BAD_ARGUMENTS, "--embed and --layers are the base model's: leave them out"
+        )
+    else:
+        config = begun.fresh(TrainConfig, tokens, output, chosen)
     check_output(output, config)
     data = as_ours(config.data, config.run, "binidx" if binidx else None)
     config = replace(config, data=data.resolve())
@@ -178,46 +184,6 @@ def _base(base: str | None, adapts: bool) -> Path | None:
     if base is None and not adapts:
         return None
     return store.resolve(base or store.DEFAULT)
-
-
-def _fresh(tokens: Path, output: Path, given: dict[str, Any]) -> TrainConfig:
-    """A new run beside its output, or the unfinished one that was begun with the same options."""
-    from training import runs
-    from training.config import TrainConfig
-
-    if given.get("base") and given.get("shape"):
-        raise SidemanError(
-            Code.BAD_ARGUMENTS, "--embed and --layers are the base model's: leave them out"
-        )
-    number = 1
-    while True:
-        suffix = "" if number == 1 else f"-{number}"
-        run = output.with_name(f"{output.name}.run{suffix}")
-        config = TrainConfig(tokens.resolve(), run.resolve(), **given)
-        if not (run / runs.FILE).is_file():
-            return config
-        table = runs.read(run)
-        if table["status"] != "completed" and table.get("config") == config.to_json():
-            return config
-        number += 1
-
-
-def _resumed(resume: str, tokens: Path, given: dict[str, Any]) -> TrainConfig:
-    """The config that a run began with, but for its length and device."""
-    from training import runs
-    from training.config import TrainConfig
-
-    run = runs.find(resume)
-    begun = TrainConfig.from_json(runs.read(run).get("config", {}))
-    for name, value in given.items():
-        if name not in RESUMED and getattr(begun, name) != value:
-            raise SidemanError(
-                Code.BAD_ARGUMENTS,
-                f"the run {run} began with {name} {getattr(begun, name)}, not {value}: "
-                "leave that option out, or train anew",
-            )
-    changed = {name: value for name, value in given.items() if name in RESUMED}
-    return replace(begun, data=tokens.resolve(), run=run.resolve(), **changed)
 
 
 def _rendered() -> Any:
