@@ -128,7 +128,7 @@ def test_a_run_goes_on_by_name_and_says_what_cannot_change(call, data, base, tmp
 
 def test_the_last_weights_may_be_taken(call, data, base, tmp_path):
     for take in ("best", "last"):
-        words = ("--take", take, "--lr", 1e-9, "--patience", 0)
+        words = ("--take", take, "--patience", 0)
         status, _, errors = call("audio", data, "-o", take, "--base", base, *QUICK, *words)
         assert status == 0, errors
     report = json.loads((tmp_path / "last" / "training.json").read_text())
